@@ -1,0 +1,1 @@
+//! The heart: owners, lanes, commit, dispatch, the route.

@@ -1,0 +1,2 @@
+//! The linnet binary: server and command line.
+fn main() {}

@@ -1,0 +1,198 @@
+//! The shapes in which Linnet stores things.
+//!
+//! Features declare tables by shape and write no SQL. A back end keeps five shapes, each row belonging to an *owner*
+//! (the bare address of an account, a room or a service, as text):
+//!
+//! - accounts: who exists, with a value;
+//! - [`DocTable`]: one value per owner;
+//! - [`MapTable`]: rows by key per owner, with a sequence and optionally a second, indexed key;
+//! - [`LogTable`]: rows appended in the order of their ids, by owner, peer and id; one body may serve several rows.
+//!
+//! All writing goes through [`Store::apply`]: one durable transaction. Everything an owner has is found by the owner
+//! alone, so export, deletion and moving to another back end are generic.
+
+pub mod contract;
+pub mod faulty;
+pub mod memory;
+
+use bytes::Bytes;
+use std::pin::Pin;
+
+/// A boxed future; cheap beside a query.
+pub type Future<'a, T> = Pin<Box<dyn std::future::Future<Output = T> + Send + 'a>>;
+
+/// A table of one value per owner, by a name that is unique among tables and never changes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct DocTable(pub &'static str);
+/// A table of rows by key per owner.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct MapTable(pub &'static str);
+/// A log per owner.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct LogTable(pub &'static str);
+
+/// A row of a [`MapTable`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MapRow {
+    /// The key, unique per owner and table.
+    pub key: Box<str>,
+    /// Grows with each put in the table of an owner (a row that is put again moves to the end).
+    pub sequence: u64,
+    /// The second key, indexed over all owners of the table.
+    pub second: Option<Box<str>>,
+    /// The value.
+    pub value: Bytes,
+}
+
+/// A row of a [`LogTable`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LogRow {
+    /// Ascending within the process' whole life: microseconds since 1970, made unique.
+    pub id: u64,
+    /// The other side (a bare address).
+    pub peer: Box<str>,
+    /// Meaning is the feature's; a row whose flags become 0 is removed.
+    pub flags: u32,
+    /// The stanza.
+    pub body: Bytes,
+}
+
+/// Which rows of a log.
+#[derive(Debug, Clone, Default)]
+pub struct LogQuery {
+    /// Only ids greater than this.
+    pub after: Option<u64>,
+    /// Only ids smaller than this.
+    pub before: Option<u64>,
+    /// Only this peer.
+    pub peer: Option<Box<str>>,
+    /// Only rows that have at least one of these flags; 0: all.
+    pub any_flag: u32,
+    /// Newest first.
+    pub backwards: bool,
+    /// At most so many rows.
+    pub limit: usize,
+}
+
+/// Part of an [`Entry`] that must hold, else nothing of the entry is done.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Condition {
+    /// The account exists.
+    AccountExists(Box<str>),
+    /// The account does not exist.
+    AccountAbsent(Box<str>),
+    /// The row exists.
+    MapExists(MapTable, Box<str>, Box<str>),
+    /// The row does not exist.
+    MapAbsent(MapTable, Box<str>, Box<str>),
+    /// The owner has fewer rows than this in the table.
+    MapFewerThan(MapTable, Box<str>, u64),
+}
+
+/// One change.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Write {
+    /// Creates or replaces an account's value.
+    AccountPut { /** Bare address. */ owner: Box<str>, /** Value. */ value: Bytes },
+    /// Removes an account and every row of every table that it owns.
+    AccountRemove { /** Bare address. */ owner: Box<str> },
+    /// Creates or replaces.
+    DocPut { /** Table. */ table: DocTable, /** Owner. */ owner: Box<str>, /** Value. */ value: Bytes },
+    /// Removes if there.
+    DocRemove { /** Table. */ table: DocTable, /** Owner. */ owner: Box<str> },
+    /// Creates or replaces a row; it gets the next sequence number.
+    MapPut { /** Table. */ table: MapTable, /** Owner. */ owner: Box<str>, /** Key. */ key: Box<str>, /** Second key. */ second: Option<Box<str>>, /** Value. */ value: Bytes },
+    /// Removes if there.
+    MapRemove { /** Table. */ table: MapTable, /** Owner. */ owner: Box<str>, /** Key. */ key: Box<str> },
+    /// Removes all rows of an owner in a table.
+    MapClear { /** Table. */ table: MapTable, /** Owner. */ owner: Box<str> },
+    /// Appends one body with a row for each owner named. The body goes when its last row goes.
+    LogAppend { /** Table. */ table: LogTable, /** One row per owner. */ rows: Vec<LogIndex>, /** The stanza. */ body: Bytes },
+    /// Clears flags of rows; rows without flags left are removed. Ids that are not there are passed over.
+    LogClearFlags { /** Table. */ table: LogTable, /** Owner. */ owner: Box<str>, /** Which rows; `None`: all. */ ids: Option<Vec<u64>>, /** Bits to clear. */ flags: u32 },
+}
+
+/// An owner's row of an appended body.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LogIndex {
+    /// Whose log.
+    pub owner: Box<str>,
+    /// The id; the caller makes ids ascend.
+    pub id: u64,
+    /// The other side.
+    pub peer: Box<str>,
+    /// Not 0.
+    pub flags: u32,
+}
+
+/// What is done together or not at all.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entry {
+    /// Ascending over all entries of all batches of a process; makes `apply` idempotent.
+    pub id: u64,
+    /// All must hold at its turn in the batch.
+    pub conditions: Vec<Condition>,
+    /// In order.
+    pub writes: Vec<Write>,
+}
+
+/// What became of an entry.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Outcome {
+    /// Durable.
+    Done,
+    /// A condition did not hold; nothing was changed.
+    ConditionFailed,
+}
+
+/// Why the store cannot.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum StoreError {
+    /// No space left.
+    Full,
+    /// Input or output failed, the file is read-only or damaged: nothing can be written.
+    Io(String),
+    /// This batch or row is refused (too large, constraint): others may go on.
+    Refused(String),
+}
+
+/// A back end. Reads see all that `apply` has reported done.
+pub trait Store: Send + Sync + std::fmt::Debug + 'static {
+    /// Applies entries in order in one durable transaction: after `Ok`, everything that is `Done` survives a crash and
+    /// a loss of power. After `Err` nothing of the batch may be assumed; the same entries, with the same ids, may be
+    /// applied again, whole or one by one, and are not done twice.
+    fn apply(&self, batch: Vec<Entry>) -> Future<'_, Result<Vec<Outcome>, StoreError>>;
+    /// An account's value.
+    fn account(&self, owner: &str) -> Future<'_, Result<Option<Bytes>, StoreError>>;
+    /// Accounts in order of their address, after the one given.
+    fn accounts(&self, after: Option<&str>, limit: usize) -> Future<'_, Result<Vec<(Box<str>, Bytes)>, StoreError>>;
+    /// How many accounts there are.
+    fn account_count(&self) -> Future<'_, Result<u64, StoreError>>;
+    /// A document.
+    fn doc(&self, table: DocTable, owner: &str) -> Future<'_, Result<Option<Bytes>, StoreError>>;
+    /// A row by its key.
+    fn map_row(&self, table: MapTable, owner: &str, key: &str) -> Future<'_, Result<Option<MapRow>, StoreError>>;
+    /// An owner's rows in order of their sequence; `after`: only those with a greater sequence.
+    fn map_rows(&self, table: MapTable, owner: &str, after: Option<u64>, limit: usize) -> Future<'_, Result<Vec<MapRow>, StoreError>>;
+    /// Rows of any owner by second key: (owner, row).
+    fn map_second(&self, table: MapTable, second: &str, limit: usize) -> Future<'_, Result<Vec<(Box<str>, MapRow)>, StoreError>>;
+    /// Rows of a log.
+    fn log_rows(&self, table: LogTable, owner: &str, query: LogQuery) -> Future<'_, Result<Vec<LogRow>, StoreError>>;
+    /// How many rows with at least one of the flags.
+    fn log_count(&self, table: LogTable, owner: &str, any_flag: u32) -> Future<'_, Result<u64, StoreError>>;
+    /// The largest log id and the largest entry id ever stored, both 0 in a new store.
+    fn high_water(&self) -> Future<'_, Result<(u64, u64), StoreError>>;
+    /// Writes all out (a checkpoint, where the back end has such a thing) and closes files.
+    fn close(&self) -> Future<'_, Result<(), StoreError>>;
+}
+
+impl std::fmt::Display for StoreError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            StoreError::Full => f.write_str("no space left on the disk"),
+            StoreError::Io(text) => write!(f, "the database cannot be used: {text}"),
+            StoreError::Refused(text) => write!(f, "the database refused a change: {text}"),
+        }
+    }
+}
+impl std::error::Error for StoreError {}

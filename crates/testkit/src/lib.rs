@@ -1,0 +1,1 @@
+//! Transcript runner, fake clock, history checker: for tests only.

@@ -1,0 +1,1 @@
+//! tokio around linnet-xmpp: DNS, TCP, TLS, and a client that reconnects.

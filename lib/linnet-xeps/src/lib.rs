@@ -1,0 +1,1 @@
+//! Payload types of XMPP extensions, one file per family.
