@@ -129,3 +129,4 @@ impl Client {
     /// Checks the data that came with success (the server's signature).
     pub fn success(&mut self, _data: Option<&[u8]>) -> Result<(), ClientError> { todo!() }
 }
+impl std::fmt::Debug for ScramKeys { fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result { f.debug_struct("ScramKeys").field("hash", &self.hash).finish_non_exhaustive() } }
