@@ -4,9 +4,22 @@
 //! output says, in order, before the next call. What was not yet a whole frame is kept inside, so that the caller's
 //! buffer is free when `poll` has given `None`.
 
-use crate::{jid::Jid, sasl, stanza::{Rejected, Stanza, StanzaError}, xml::XmlError};
+mod error;
+mod initiate;
+
+pub use error::{StreamCondition, StreamError};
+pub use initiate::{Initiate, InitiateConfig, InitiateError, InitiateOutput, Login};
+
+use crate::{
+    jid::Jid,
+    sasl,
+    stanza::{Rejected, Stanza, StanzaError},
+};
 use bytes::Bytes;
-use std::{sync::Arc, time::{Duration, Instant}};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 /// What a stream server needs to know; shared by all streams of a listener.
 #[derive(Debug)]
@@ -53,13 +66,39 @@ pub enum Output {
 #[non_exhaustive]
 pub enum Need {
     /// SCRAM keys of a user name. Answer: [`Answer::Keys`].
-    Keys { /** Local part. */ username: String, /** At which of our domains. */ domain: Box<str>, /** For which hash. */ hash: sasl::Hash },
+    Keys {
+        /** Local part. */
+        username: String,
+        /** At which of our domains. */
+        domain: Box<str>,
+        /** For which hash. */
+        hash: sasl::Hash,
+    },
     /// Whether a password is right. Answer: [`Answer::Verified`].
-    Verify { /** Local part. */ username: String, /** Domain. */ domain: Box<str>, /** As sent. */ password: String },
+    Verify {
+        /** Local part. */
+        username: String,
+        /** Domain. */
+        domain: Box<str>,
+        /** As sent. */
+        password: String,
+    },
     /// Whose certificate this is. Answer: [`Answer::Verified`].
-    Certificate { /** Asked for. */ authzid: Option<String>, /** Domain. */ domain: Box<str> },
+    Certificate {
+        /** Asked for. */
+        authzid: Option<String>,
+        /** Domain. */
+        domain: Box<str>,
+    },
     /// Whether login is still allowed (account disabled) after SCRAM succeeded, and the resource to bind. Answer: [`Answer::Bound`].
-    Bind { /** None for an anonymous user. */ username: Option<String>, /** Domain. */ domain: Box<str>, /** Asked for. */ resource: Option<String> },
+    Bind {
+        /** None for an anonymous user. */
+        username: Option<String>,
+        /** Domain. */
+        domain: Box<str>,
+        /** Asked for. */
+        resource: Option<String>,
+    },
 }
 
 /// Answers to [`Need`].
@@ -85,52 +124,39 @@ pub struct Secured {
 
 /// The server's side of a stream.
 #[derive(Debug)]
-pub struct Accept { /* after Bound only the framer, the address and a few bytes remain; negotiation state is boxed and freed */ }
+pub struct Accept {/* after Bound only the framer, the address and a few bytes remain; negotiation state is boxed and freed */}
 impl Accept {
     /// A new stream. `secured`: Some on a connection that began with TLS.
-    pub fn new(_config: Arc<AcceptConfig>, _now: Instant, _secured: Option<Secured>) -> Accept { todo!() }
+    pub fn new(_config: Arc<AcceptConfig>, _now: Instant, _secured: Option<Secured>) -> Accept {
+        todo!()
+    }
     /// The next output; takes what it needs from the front of `input`.
-    pub fn poll(&mut self, _input: &mut &[u8], _now: Instant) -> Option<Output> { todo!() }
+    pub fn poll(&mut self, _input: &mut &[u8], _now: Instant) -> Option<Output> {
+        todo!()
+    }
     /// After [`Output::StartTls`].
-    pub fn secured(&mut self, _secured: Secured) { todo!() }
+    pub fn secured(&mut self, _secured: Secured) {
+        todo!()
+    }
     /// After [`Output::Need`].
-    pub fn answer(&mut self, _answer: Answer) { todo!() }
+    pub fn answer(&mut self, _answer: Answer) {
+        todo!()
+    }
     /// Ends the stream from our side: the error, if any, and the end tag follow as outputs of `poll`.
     /// Stanzas that came before are already out; those behind are not read.
-    pub fn close(&mut self, _error: Option<StreamError>) { todo!() }
+    pub fn close(&mut self, _error: Option<StreamError>) {
+        todo!()
+    }
     /// When to call `poll` with no input at the latest.
-    pub fn deadline(&self) -> Option<Instant> { todo!() }
+    pub fn deadline(&self) -> Option<Instant> {
+        todo!()
+    }
     /// The address bound.
-    pub fn bound(&self) -> Option<&Jid> { todo!() }
+    pub fn bound(&self) -> Option<&Jid> {
+        todo!()
+    }
 }
 
 /// One negotiation step of the server's side. Adding one is adding a file with an implementation of this.
 /// (The stream helper defines what `Progress` and the context are; steps are values with needed and forbidden bits.)
 pub trait AcceptStep: std::fmt::Debug + Send + Sync {}
-
-/// A stream error (RFC 6120 §4.9).
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct StreamError {
-    /// What went wrong.
-    pub condition: StreamCondition,
-    /// Words for people.
-    pub text: Option<Box<str>>,
-}
-/// The defined conditions (RFC 6120 §4.9.3).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-#[expect(missing_docs)]
-pub enum StreamCondition {
-    BadFormat, BadNamespacePrefix, Conflict, ConnectionTimeout, HostGone, HostUnknown, ImproperAddressing,
-    InternalServerError, InvalidFrom, InvalidNamespace, InvalidXml, NotAuthorized, NotWellFormed, PolicyViolation,
-    RemoteConnectionFailed, Reset, ResourceConstraint, RestrictedXml, SeeOtherHost, SystemShutdown,
-    UndefinedCondition, UnsupportedEncoding, UnsupportedFeature, UnsupportedStanzaType, UnsupportedVersion,
-}
-impl StreamError {
-    /// An error without words.
-    pub fn new(_condition: StreamCondition) -> StreamError { todo!() }
-    /// With words.
-    pub fn text(self, _text: impl Into<Box<str>>) -> StreamError { todo!() }
-    /// The element (RFC 6120 §4.9.2), with the prefix `stream`.
-    pub fn to_bytes(&self) -> Bytes { todo!() }
-}
-impl From<XmlError> for StreamError { fn from(_: XmlError) -> StreamError { todo!() } }
