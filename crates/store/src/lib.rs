@@ -11,9 +11,14 @@
 //! All writing goes through [`Store::apply`]: one durable transaction. Everything an owner has is found by the owner
 //! alone, so export, deletion and moving to another back end are generic.
 
+mod check;
 pub mod contract;
 pub mod faulty;
 pub mod memory;
+mod recent;
+
+pub use check::{MAX_ID, MAX_KEY_BYTES, MAX_VALUE_BYTES, check_batch};
+pub use recent::Recent;
 
 use bytes::Bytes;
 use std::pin::Pin;
@@ -36,7 +41,7 @@ pub struct LogTable(pub &'static str);
 pub struct MapRow {
     /// The key, unique per owner and table.
     pub key: Box<str>,
-    /// Grows with each put in the table of an owner (a row that is put again moves to the end).
+    /// Grows with each put, is never used again, may have gaps (a row that is put again moves to the end).
     pub sequence: u64,
     /// The second key, indexed over all owners of the table.
     pub second: Option<Box<str>>,
@@ -94,7 +99,7 @@ pub enum Condition {
 pub enum Write {
     /// Creates or replaces an account's value.
     AccountPut { /** Bare address. */ owner: Box<str>, /** Value. */ value: Bytes },
-    /// Removes an account and every row of every table that it owns.
+    /// Removes an account and every row of every table that it owns; also for an owner that has rows and no account.
     AccountRemove { /** Bare address. */ owner: Box<str> },
     /// Creates or replaces.
     DocPut { /** Table. */ table: DocTable, /** Owner. */ owner: Box<str>, /** Value. */ value: Bytes },
@@ -106,7 +111,8 @@ pub enum Write {
     MapRemove { /** Table. */ table: MapTable, /** Owner. */ owner: Box<str>, /** Key. */ key: Box<str> },
     /// Removes all rows of an owner in a table.
     MapClear { /** Table. */ table: MapTable, /** Owner. */ owner: Box<str> },
-    /// Appends one body with a row for each owner named. The body goes when its last row goes.
+    /// Appends one body with a row for each owner named. The body goes when its last row goes. An id that is in the
+    /// owner's log already is refused.
     LogAppend { /** Table. */ table: LogTable, /** One row per owner. */ rows: Vec<LogIndex>, /** The stanza. */ body: Bytes },
     /// Clears flags of rows; rows without flags left are removed. Ids that are not there are passed over.
     LogClearFlags { /** Table. */ table: LogTable, /** Owner. */ owner: Box<str>, /** Which rows; `None`: all. */ ids: Option<Vec<u64>>, /** Bits to clear. */ flags: u32 },
@@ -160,7 +166,8 @@ pub enum StoreError {
 pub trait Store: Send + Sync + std::fmt::Debug + 'static {
     /// Applies entries in order in one durable transaction: after `Ok`, everything that is `Done` survives a crash and
     /// a loss of power. After `Err` nothing of the batch may be assumed; the same entries, with the same ids, may be
-    /// applied again, whole or one by one, and are not done twice.
+    /// applied again, whole or one by one, and are not done twice: what had been done before reports its outcome again.
+    /// That memory covers the last batch that did something; an older id is refused.
     fn apply(&self, batch: Vec<Entry>) -> Future<'_, Result<Vec<Outcome>, StoreError>>;
     /// An account's value.
     fn account(&self, owner: &str) -> Future<'_, Result<Option<Bytes>, StoreError>>;
@@ -174,7 +181,7 @@ pub trait Store: Send + Sync + std::fmt::Debug + 'static {
     fn map_row(&self, table: MapTable, owner: &str, key: &str) -> Future<'_, Result<Option<MapRow>, StoreError>>;
     /// An owner's rows in order of their sequence; `after`: only those with a greater sequence.
     fn map_rows(&self, table: MapTable, owner: &str, after: Option<u64>, limit: usize) -> Future<'_, Result<Vec<MapRow>, StoreError>>;
-    /// Rows of any owner by second key: (owner, row).
+    /// Rows of any owner by second key, in order of their sequence: (owner, row).
     fn map_second(&self, table: MapTable, second: &str, limit: usize) -> Future<'_, Result<Vec<(Box<str>, MapRow)>, StoreError>>;
     /// Rows of a log.
     fn log_rows(&self, table: LogTable, owner: &str, query: LogQuery) -> Future<'_, Result<Vec<LogRow>, StoreError>>;
