@@ -1,0 +1,261 @@
+//! Accounts, documents and maps, and the removal of all that an owner has.
+
+use super::{
+    Bench, Case, DOC, DOC_B, LOG, LOG_B, MAP, MAP_B, account_put, account_remove, append, doc_put, map_put, map_remove,
+};
+use crate::{MAX_KEY_BYTES, MapRow, Write};
+use bytes::Bytes;
+
+pub(super) const CASES: &[Case] = &[
+    ("accounts are listed in order", accounts_are_listed_in_order),
+    ("documents are apart by owner and table", documents_are_apart_by_owner_and_table),
+    ("rows are found by key and sequence", rows_are_found_by_key_and_sequence),
+    ("sequences are never used again", sequences_are_never_used_again),
+    ("second keys reach over all owners", second_keys_reach_over_all_owners),
+    ("any text is a key, any bytes are a value", any_text_is_a_key),
+    ("large values", large_values),
+    ("removing an account removes all it owns", removing_an_account_removes_all_it_owns),
+    ("an owner without account can be removed", an_owner_without_account_can_be_removed),
+];
+
+/// Texts that a database might fold, cut or order otherwise.
+const TEXTS: [&str; 14] =
+    ["", " ", "%", "'; --", "A", "a", "a\0b", "a_", "i", "ß", "ı", "日本@例え.jp", "\u{10ffff}", "a@example.org"];
+
+fn accounts_are_listed_in_order(bench: &Bench<'_>) {
+    let mut names = TEXTS;
+    for name in names {
+        bench.write(vec![account_put(name, "v")]);
+    }
+    names.sort_unstable();
+    let listed = |after, limit| bench.accounts(after, limit).into_iter().map(|(owner, _)| owner).collect::<Vec<_>>();
+    assert_eq!(listed(None, usize::MAX), names.map(Box::from));
+    assert_eq!(listed(None, 3), names[..3].iter().map(|name| Box::from(*name)).collect::<Vec<_>>());
+    assert_eq!(listed(Some(names[4]), 2), [names[5], names[6]].map(Box::from));
+    assert_eq!(listed(Some("a_b"), 1), [Box::from(*names.iter().find(|name| **name > "a_b").unwrap())]);
+    assert!(listed(Some("\u{10ffff}"), 5).is_empty() && listed(None, 0).is_empty());
+    assert_eq!(bench.account_count(), names.len() as u64);
+
+    bench.write(vec![account_put("i", "other"), account_remove("ı"), account_remove("ı")]);
+    assert_eq!(bench.account("i").unwrap(), "other");
+    assert_eq!(bench.account("ı"), None);
+    assert_eq!(bench.account_count(), names.len() as u64 - 1);
+}
+
+fn documents_are_apart_by_owner_and_table(bench: &Bench<'_>) {
+    bench.write(vec![
+        doc_put(DOC, "a@example.org", "1"),
+        doc_put(DOC, "b@example.org", "2"),
+        doc_put(DOC_B, "a@example.org", "3"),
+        doc_put(DOC_B, "A@example.org", ""),
+    ]);
+    assert_eq!(bench.doc(DOC, "a@example.org").unwrap(), "1");
+    assert_eq!(bench.doc(DOC_B, "a@example.org").unwrap(), "3");
+    assert_eq!(bench.doc(DOC_B, "A@example.org").unwrap(), "", "empty is not absent");
+    assert_eq!(bench.doc(DOC, "A@example.org"), None);
+    bench.write(vec![
+        doc_put(DOC, "a@example.org", "4"),
+        Write::DocRemove { table: DOC_B, owner: "a@example.org".into() },
+    ]);
+    assert_eq!(bench.doc(DOC, "a@example.org").unwrap(), "4");
+    assert_eq!(bench.doc(DOC_B, "a@example.org"), None);
+    assert_eq!(bench.doc(DOC, "b@example.org").unwrap(), "2");
+    assert_eq!(bench.account("a@example.org"), None, "a document makes no account");
+}
+
+fn rows_are_found_by_key_and_sequence(bench: &Bench<'_>) {
+    for key in ["c", "a", "b", "d"] {
+        bench.write(vec![map_put(MAP, "a@example.org", key, None), map_put(MAP_B, "a@example.org", key, None)]);
+    }
+    bench.write(vec![map_put(MAP, "b@example.org", "a", None)]);
+    assert_eq!(bench.keys(MAP, "a@example.org"), ["c", "a", "b", "d"]);
+    let again = Write::MapPut {
+        table: MAP,
+        owner: "a@example.org".into(),
+        key: "a".into(),
+        second: None,
+        value: Bytes::from_static(b"new"),
+    };
+    bench.write(vec![again]);
+    assert_eq!(bench.keys(MAP, "a@example.org"), ["c", "b", "d", "a"], "a row put again moves to the end");
+    let row = bench.row(MAP, "a@example.org", "a").unwrap();
+    assert_eq!((row.value.as_ref(), row.second.as_ref()), (&b"new"[..], None));
+    assert_eq!(bench.row(MAP_B, "a@example.org", "a").unwrap().value, "value of a");
+    assert_eq!(bench.row(MAP, "b@example.org", "a").unwrap().value, "value of a");
+    assert_eq!(bench.row(MAP, "b@example.org", "b"), None);
+
+    let rows = bench.rows(MAP, "a@example.org");
+    assert!(rows.is_sorted_by(|a, b| a.sequence < b.sequence));
+    assert_eq!(rows[3], row);
+    let page = |after, limit| -> Vec<MapRow> {
+        super::block_on(bench.subject.store.map_rows(MAP, "a@example.org", after, limit)).unwrap()
+    };
+    assert_eq!(page(None, 2), rows[..2]);
+    assert_eq!(page(Some(rows[1].sequence), 1), rows[2..3]);
+    assert_eq!(page(Some(0), usize::MAX), rows);
+    assert!(
+        page(Some(rows[3].sequence), 9).is_empty() && page(Some(u64::MAX), 9).is_empty() && page(None, 0).is_empty()
+    );
+
+    bench.write(vec![map_remove(MAP, "a@example.org", "b"), map_remove(MAP, "a@example.org", "none")]);
+    assert_eq!(bench.keys(MAP, "a@example.org"), ["c", "d", "a"]);
+    bench.write(vec![Write::MapClear { table: MAP, owner: "a@example.org".into() }]);
+    assert_eq!(bench.rows(MAP, "a@example.org"), []);
+    assert_eq!(bench.rows(MAP_B, "a@example.org").len(), 4);
+    assert_eq!(bench.rows(MAP, "b@example.org").len(), 1);
+}
+
+fn sequences_are_never_used_again(bench: &Bench<'_>) {
+    let put = || {
+        bench.write(vec![map_put(MAP, "a@example.org", "x", None)]);
+        bench.row(MAP, "a@example.org", "x").unwrap().sequence
+    };
+    let first = put();
+    let second = put();
+    bench.write(vec![map_remove(MAP, "a@example.org", "x")]);
+    let third = put();
+    bench.write(vec![Write::MapClear { table: MAP, owner: "a@example.org".into() }]);
+    let fourth = put();
+    bench.write(vec![account_remove("a@example.org")]);
+    let fifth = put();
+    assert!([0, first, second, third, fourth, fifth].is_sorted_by(|a, b| a < b));
+}
+
+fn second_keys_reach_over_all_owners(bench: &Bench<'_>) {
+    let pair = |owner: &str, key: &str| (owner.to_owned(), key.to_owned());
+    bench.write(vec![
+        map_put(MAP, "b@example.org", "k", Some("s")),
+        map_put(MAP, "a@example.org", "k", Some("s")),
+        map_put(MAP, "a@example.org", "l", Some("s")),
+        map_put(MAP, "a@example.org", "m", Some("S")),
+        map_put(MAP, "a@example.org", "n", None),
+        map_put(MAP, "a@example.org", "o", Some("")),
+        map_put(MAP_B, "c@example.org", "k", Some("s")),
+    ]);
+    let all = [pair("b@example.org", "k"), pair("a@example.org", "k"), pair("a@example.org", "l")];
+    assert_eq!(bench.second(MAP, "s"), all);
+    assert_eq!(bench.second(MAP, "S"), [pair("a@example.org", "m")]);
+    assert_eq!(bench.second(MAP, ""), [pair("a@example.org", "o")], "empty is not absent");
+    assert_eq!(bench.second(MAP_B, "s"), [pair("c@example.org", "k")]);
+    let limited = super::block_on(bench.subject.store.map_second(MAP, "s", 2)).unwrap();
+    assert_eq!(limited.len(), 2);
+    assert_eq!(limited[1].1, bench.row(MAP, "a@example.org", "k").unwrap());
+    assert_eq!(limited[1].1.second.as_deref(), Some("s"));
+
+    // The index follows the row: another second key, none, removed, cleared.
+    bench.write(vec![map_put(MAP, "b@example.org", "k", Some("t")), map_put(MAP, "a@example.org", "k", None)]);
+    assert_eq!(bench.second(MAP, "s"), [pair("a@example.org", "l")]);
+    assert_eq!(bench.second(MAP, "t"), [pair("b@example.org", "k")]);
+    bench.write(vec![
+        map_remove(MAP, "b@example.org", "k"),
+        Write::MapClear { table: MAP, owner: "a@example.org".into() },
+    ]);
+    assert!(bench.second(MAP, "s").is_empty() && bench.second(MAP, "t").is_empty());
+    assert!(bench.second(MAP, "S").is_empty() && bench.second(MAP, "").is_empty());
+    assert_eq!(bench.second(MAP_B, "s").len(), 1);
+}
+
+fn any_text_is_a_key(bench: &Bench<'_>) {
+    let value = Bytes::from((0..=255).collect::<Vec<u8>>());
+    for text in TEXTS {
+        bench.write(vec![
+            Write::MapPut {
+                table: MAP,
+                owner: text.into(),
+                key: text.into(),
+                second: Some(text.into()),
+                value: value.clone(),
+            },
+            Write::MapPut { table: MAP, owner: "a".into(), key: text.into(), second: None, value: Bytes::new() },
+            Write::DocPut { table: DOC, owner: text.into(), value: value.clone() },
+            append(LOG, &[(text, 1, text, 1)], ""),
+        ]);
+    }
+    assert_eq!(bench.rows(MAP, "a").len(), TEXTS.len());
+    for text in TEXTS.into_iter().filter(|text| *text != "a") {
+        let row = bench.row(MAP, text, text).unwrap();
+        assert_eq!((row.key.as_ref(), row.second.as_deref(), &row.value), (text, Some(text), &value));
+        assert_eq!(bench.second(MAP, text), [(text.to_owned(), text.to_owned())]);
+        assert_eq!(bench.row(MAP, "a", text).unwrap().value, "");
+        assert_eq!(bench.doc(DOC, text).unwrap(), value);
+        let query = crate::LogQuery { peer: Some(text.into()), limit: 9, ..Default::default() };
+        let rows = bench.log(LOG, text, query);
+        assert_eq!((rows.len(), rows[0].peer.as_ref(), rows[0].body.len()), (1, text, 0));
+    }
+}
+
+fn large_values(bench: &Bench<'_>) {
+    let large = |byte| Bytes::from(vec![byte; 3 * 1024 * 1024 + 1]);
+    let (owner, key): (Box<str>, Box<str>) = ("o".repeat(MAX_KEY_BYTES).into(), "k".repeat(MAX_KEY_BYTES).into());
+    bench.write(vec![
+        Write::AccountPut { owner: owner.clone(), value: large(1) },
+        Write::DocPut { table: DOC, owner: owner.clone(), value: large(2) },
+        Write::MapPut {
+            table: MAP,
+            owner: owner.clone(),
+            key: key.clone(),
+            second: Some(key.clone()),
+            value: large(3),
+        },
+        Write::LogAppend {
+            table: LOG,
+            rows: vec![crate::LogIndex { owner: owner.clone(), id: 1, peer: key.clone(), flags: u32::MAX }],
+            body: large(4),
+        },
+    ]);
+    assert_eq!(bench.account(&owner).unwrap(), large(1));
+    assert_eq!(bench.doc(DOC, &owner).unwrap(), large(2));
+    assert_eq!(bench.row(MAP, &owner, &key).unwrap().value, large(3));
+    assert_eq!(bench.second(MAP, &key).len(), 1);
+    let row = &bench.log(LOG, &owner, crate::LogQuery { limit: 1, ..Default::default() })[0];
+    assert_eq!((&row.peer, row.flags, &row.body), (&key, u32::MAX, &large(4)));
+}
+
+fn removing_an_account_removes_all_it_owns(bench: &Bench<'_>) {
+    for owner in ["a@example.org", "b@example.org"] {
+        bench.write(vec![
+            account_put(owner, "v"),
+            doc_put(DOC, owner, "1"),
+            doc_put(DOC_B, owner, "2"),
+            map_put(MAP, owner, "x", Some("s")),
+            map_put(MAP_B, owner, "y", None),
+        ]);
+    }
+    bench.write(vec![
+        append(LOG, &[("a@example.org", 1, "b@example.org", 1), ("b@example.org", 2, "a@example.org", 1)], "shared"),
+        append(LOG, &[("a@example.org", 3, "b@example.org", 1), ("a@example.org", 4, "b@example.org", 1)], "own twice"),
+        append(LOG_B, &[("a@example.org", 3, "b@example.org", 1)], "other table"),
+    ]);
+    assert_eq!(bench.log_bodies(), 3);
+    bench.write(vec![account_remove("a@example.org")]);
+    assert_eq!(bench.account("a@example.org"), None);
+    assert!(bench.doc(DOC, "a@example.org").is_none() && bench.doc(DOC_B, "a@example.org").is_none());
+    assert!(bench.keys(MAP, "a@example.org").is_empty() && bench.keys(MAP_B, "a@example.org").is_empty());
+    assert!(bench.all_ids(LOG, "a@example.org").is_empty() && bench.all_ids(LOG_B, "a@example.org").is_empty());
+    assert_eq!(bench.second(MAP, "s"), [("b@example.org".to_owned(), "x".to_owned())]);
+    assert_eq!(bench.log_bodies(), 1, "only the shared body is left");
+
+    assert_eq!(bench.account("b@example.org").unwrap(), "v");
+    assert_eq!(bench.doc(DOC_B, "b@example.org").unwrap(), "2");
+    assert_eq!(bench.keys(MAP_B, "b@example.org"), ["y"]);
+    let row = &bench.log(LOG, "b@example.org", crate::LogQuery { limit: 9, ..Default::default() })[0];
+    assert_eq!((row.body.as_ref(), row.peer.as_ref()), (&b"shared"[..], "a@example.org"));
+    assert_eq!(bench.account_count(), 1);
+
+    // The address may be used again, and starts with nothing.
+    bench.write(vec![account_put("a@example.org", "again")]);
+    assert!(bench.doc(DOC, "a@example.org").is_none() && bench.all_ids(LOG, "a@example.org").is_empty());
+    bench.write(vec![account_remove("b@example.org")]);
+    assert_eq!(bench.log_bodies(), 0);
+    assert_eq!(bench.high_water().0, 4, "removal does not lower the water mark");
+}
+
+fn an_owner_without_account_can_be_removed(bench: &Bench<'_>) {
+    bench.write(vec![
+        doc_put(DOC, "room@muc.example.org", "1"),
+        append(LOG, &[("room@muc.example.org", 1, "p", 1)], "b"),
+    ]);
+    bench.write(vec![account_remove("room@muc.example.org")]);
+    assert_eq!(bench.doc(DOC, "room@muc.example.org"), None);
+    assert_eq!((bench.log_bodies(), bench.account_count()), (0, 0));
+}
