@@ -122,7 +122,7 @@ fn precis() {
 fn domains() {
     for (input, output) in [
         ("EXAMPLE.com", "example.com"),
-        ("xn--wei-4ma.com", "wei\u{df}.com"),
+        ("xn--wei-7ka.com", "wei\u{df}.com"),
         ("XN--MNCHEN-3YA.de", "m\u{fc}nchen.de"),
         ("mu\u{308}nchen.de", "m\u{fc}nchen.de"),
         ("example\u{3002}com\u{3002}", "example.com"),
@@ -135,7 +135,7 @@ fn domains() {
         assert_eq!(Jid::parse(input).as_ref().map(Jid::as_str), Ok(output), "{input}");
     }
     let label = "a".repeat(64);
-    let long = "a.".repeat(127);
+    let long = "a.".repeat(128);
     for input in [
         ".",
         "..",
@@ -228,7 +228,7 @@ fn address_like() -> impl Strategy<Value = String> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(2000))]
+    #![proptest_config(ProptestConfig { cases: 2000, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn round_trip(text in address_like()) {
@@ -237,20 +237,24 @@ proptest! {
             prop_assert_eq!(again.as_ref(), Ok(&jid), "{:?} -> {:?}", text, jid);
             let again = again.unwrap();
             prop_assert_eq!((again.local, again.bare), (jid.local, jid.bare));
-            prop_assert_eq!(Jid::new(jid.local(), jid.domain(), jid.resource()), Ok(jid));
+            let composed = Jid::new(jid.local(), jid.domain(), jid.resource());
+            prop_assert_eq!(composed, Ok(jid));
         }
     }
 
     #[test]
     fn parts_are_idempotent(local in address_like(), resource in address_like()) {
         for jid in [Jid::new(Some(&local), "b", None), Jid::new(None, "b", Some(&resource)), Jid::new(None, &local, None)].into_iter().flatten() {
-            prop_assert_eq!(Jid::parse(jid.as_str()), Ok(jid));
+            let again = Jid::parse(jid.as_str());
+            prop_assert_eq!(again, Ok(jid));
         }
         if let Ok(name) = nickname::enforce(&resource) {
-            prop_assert_eq!(nickname::enforce(&name).as_ref(), Ok(&name));
+            let again = nickname::enforce(&name);
+            prop_assert_eq!(again.as_ref(), Ok(&name));
         }
         if let Ok(name) = nickname::comparable(&resource) {
-            prop_assert_eq!(nickname::comparable(&name).as_ref(), Ok(&name));
+            let again = nickname::comparable(&name);
+            prop_assert_eq!(again.as_ref(), Ok(&name));
         }
     }
 
@@ -258,7 +262,8 @@ proptest! {
     fn anything(text in any::<String>()) {
         let _ = Jid::parse(&text);
         let _ = nickname::comparable(&text);
-        prop_assert_eq!(unescape(&escape(&text)), text);
+        let escaped = escape(&text);
+        prop_assert_eq!(unescape(&escaped), text.as_str());
     }
 
     /// What a server of RFC 6122 prepared is not changed.
@@ -267,10 +272,10 @@ proptest! {
         if let Ok(old) = stringprep::nodeprep(&local) && let Ok(new) = super::prepare_local(&old) {
             // Georgian and Cherokee letters have got a second case since Unicode 3.2.
             prop_assume!(!old.chars().any(|c| c.is_uppercase()));
-            prop_assert_eq!(new, old);
+            prop_assert_eq!(&new, &old);
         }
         if let Ok(old) = stringprep::resourceprep(&resource) && let Ok(new) = super::prepare_resource(&old) {
-            prop_assert_eq!(new, old);
+            prop_assert_eq!(&new, &old);
         }
     }
 
@@ -280,6 +285,8 @@ proptest! {
     fn agrees_with_the_oracle(text in "([a-zA-Z0-9!#$&'.=_~-]{0,6}@)?[a-zA-Z0-9.-]{0,12}(/[ -~]{0,6})?") {
         let (ours, theirs) = (Jid::parse(&text), jid_oracle::Jid::new(&text));
         match (ours, theirs) {
+            // It leaves the dot of the root where it is.
+            (Ok(_), Ok(_)) if text.split('/').next().is_some_and(|bare| bare.ends_with('.')) => {}
             (Ok(ours), Ok(theirs)) => prop_assert_eq!(ours.as_str(), theirs.as_str()),
             (Err(_), Err(_)) => {}
             (Ok(ours), Err(_)) => prop_assert!(ours.domain().split('.').any(|l| l.as_bytes().get(2..4) == Some(b"--")), "{}", text),
