@@ -1,0 +1,58 @@
+//! Namespaces of extensions; those of RFC 6120 and RFC 6121 are in `linnet_xmpp::ns`.
+
+/// Data forms (XEP-0004).
+pub const DATA_FORMS: &str = "jabber:x:data";
+/// Last activity (XEP-0012).
+pub const LAST: &str = "jabber:iq:last";
+/// Flexible offline message retrieval (XEP-0013).
+pub const OFFLINE: &str = "http://jabber.org/protocol/offline";
+/// Service discovery, information (XEP-0030).
+pub const DISCO_INFO: &str = "http://jabber.org/protocol/disco#info";
+/// Service discovery, items (XEP-0030).
+pub const DISCO_ITEMS: &str = "http://jabber.org/protocol/disco#items";
+/// Private XML storage (XEP-0049).
+pub const PRIVATE: &str = "jabber:iq:private";
+/// Ad-hoc commands (XEP-0050).
+pub const COMMANDS: &str = "http://jabber.org/protocol/commands";
+/// vcard-temp (XEP-0054).
+pub const VCARD: &str = "vcard-temp";
+/// In-band registration (XEP-0077).
+pub const REGISTER: &str = "jabber:iq:register";
+/// In-band registration as a stream feature (XEP-0077 §8).
+pub const REGISTER_FEATURE: &str = "http://jabber.org/features/iq-register";
+/// Software version (XEP-0092).
+pub const VERSION: &str = "jabber:iq:version";
+/// Entity capabilities (XEP-0115).
+pub const CAPS: &str = "http://jabber.org/protocol/caps";
+/// Nodes of the commands of service administration start with this and `#` (XEP-0133).
+pub const ADMIN: &str = "http://jabber.org/protocol/admin";
+/// FORM_TYPE of contact addresses (XEP-0157).
+pub const SERVER_INFO: &str = "http://jabber.org/network/serverinfo";
+/// Offline messages as a disco feature (XEP-0160 §3).
+pub const MSGOFFLINE: &str = "msgoffline";
+/// Blocking (XEP-0191).
+pub const BLOCKING: &str = "urn:xmpp:blocking";
+/// The application condition of blocking (XEP-0191 §3.5).
+pub const BLOCKING_ERRORS: &str = "urn:xmpp:blocking:errors";
+/// Ping (XEP-0199).
+pub const PING: &str = "urn:xmpp:ping";
+/// Entity time (XEP-0202).
+pub const TIME: &str = "urn:xmpp:time";
+/// Delayed delivery (XEP-0203).
+pub const DELAY: &str = "urn:xmpp:delay";
+/// FORM_TYPE of software information in disco (XEP-0232).
+pub const SOFTWARE_INFO: &str = "urn:xmpp:dataforms:softwareinfo";
+/// Cryptographic hashes (XEP-0300).
+pub const HASHES: &str = "urn:xmpp:hashes:2";
+/// Message processing hints (XEP-0334).
+pub const HINTS: &str = "urn:xmpp:hints";
+/// Unique and stable stanza ids (XEP-0359).
+pub const STANZA_ID: &str = "urn:xmpp:sid:0";
+/// Entity capabilities 2.0 (XEP-0390).
+pub const CAPS2: &str = "urn:xmpp:caps";
+/// Message carbons (XEP-0280).
+pub const CARBONS: &str = "urn:xmpp:carbons:2";
+/// Chat states (XEP-0085).
+pub const CHAT_STATES: &str = "http://jabber.org/protocol/chatstates";
+/// Message delivery receipts (XEP-0184).
+pub const RECEIPTS: &str = "urn:xmpp:receipts";
