@@ -1,14 +1,20 @@
 //! The client's side of a stream: TLS, login and resource binding, then stanzas (RFC 6120 §4 to §7).
 
-use super::{Secured, StreamError};
+use super::{
+    END, Secured, StreamCondition, StreamError,
+    header::{self, Reply, Version},
+    input::Input,
+    steps::{self, Bits, InitiateLogin, Progress, Then},
+};
 use crate::{
     jid::Jid,
-    sasl,
+    ns, sasl,
     stanza::{Rejected, Stanza, StanzaError},
-    xml::Document,
+    xml::{Document, FrameKind, Scope},
 };
 use bytes::Bytes;
 use std::{
+    collections::VecDeque,
     fmt,
     sync::Arc,
     time::{Duration, Instant},
@@ -92,6 +98,8 @@ pub enum InitiateError {
     Sasl(sasl::ClientError),
     /// TLS is required and the server does not offer it or refuses it (RFC 6120 §5.4.2.2).
     NoTls,
+    /// What is offered shows that somebody between us and the server took channel binding out of it (XEP-0440 §3).
+    Downgrade,
     /// None of the mechanisms offered may be used.
     NoMechanism {
         /** What was offered. */
@@ -111,34 +119,294 @@ pub enum InitiateError {
 
 /// The client's side of a stream.
 #[derive(Debug)]
-pub struct Initiate {}
+pub struct Initiate {
+    config: Arc<InitiateConfig>,
+    input: Input,
+    queue: VecDeque<InitiateOutput>,
+    /// Until negotiation is over.
+    negotiation: Option<Box<Negotiation>>,
+    address: Option<Jid>,
+    /// Namespaces of the server's header.
+    scope: Scope,
+    deadline: Option<Instant>,
+    wait: Wait,
+    /// Whether our header was sent and our end tag was not.
+    open: bool,
+}
+
+#[derive(Debug)]
+struct Negotiation {
+    login: InitiateLogin,
+    /// The server's `<stream:features/>` on the stream as it is now.
+    features: Option<Document>,
+    /// Which step is at work.
+    step: Option<usize>,
+}
+
+/// What the next move depends on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Wait {
+    Input,
+    /// A call of `secured`.
+    Tls,
+    /// The server's end tag, ours having been sent.
+    End,
+    Closed,
+}
 
 impl Initiate {
     /// A new stream. `secured`: Some on a connection that began with TLS.
-    pub fn new(_config: Arc<InitiateConfig>, _now: Instant, _secured: Option<Secured>) -> Initiate {
-        todo!()
+    pub fn new(config: Arc<InitiateConfig>, now: Instant, secured: Option<Secured>) -> Initiate {
+        let bits = if config.require_tls { Bits::NONE } else { Bits::PRIVATE };
+        let login = InitiateLogin { config: config.clone(), bits, secured: None, exchange: None, address: None };
+        let mut initiate = Initiate {
+            input: Input::new(config.limit),
+            queue: VecDeque::new(),
+            negotiation: Some(Box::new(Negotiation { login, features: None, step: None })),
+            address: None,
+            scope: Scope::new(ns::CLIENT),
+            deadline: Some(now + config.timeout),
+            wait: Wait::Tls,
+            open: false,
+            config,
+        };
+        match secured {
+            Some(secured) => initiate.secured(secured),
+            None => {
+                initiate.wait = Wait::Input;
+                initiate.greet();
+            }
+        }
+        initiate
     }
+
     /// The next output; takes what it needs from the front of `input`. The first gives our stream header.
     /// Slow at one point of a login with SCRAM (PBKDF2, some milliseconds for usual iteration counts).
-    pub fn poll(&mut self, _input: &mut &[u8], _now: Instant) -> Option<InitiateOutput> {
-        todo!()
+    pub fn poll(&mut self, input: &mut &[u8], now: Instant) -> Option<InitiateOutput> {
+        loop {
+            if let Some(output) = self.queue.pop_front() {
+                return Some(output);
+            }
+            if self.wait == Wait::Closed {
+                *input = &[];
+                return None;
+            }
+            if self.wait == Wait::End && self.deadline.is_none() {
+                self.deadline = Some(now + self.config.timeout);
+            }
+            if self.deadline.is_some_and(|deadline| now >= deadline) {
+                // A server that does not answer our end tag is left alone (RFC 6120 §4.4, rule 3).
+                self.finish(if self.wait == Wait::End { None } else { Some(InitiateError::Timeout) });
+                continue;
+            }
+            if self.wait == Wait::Tls {
+                *input = &[];
+                return None;
+            }
+            match self.input.next(input) {
+                Ok(Some((FrameKind::Element, bytes))) => {
+                    if let Some(output) = self.element(bytes) {
+                        return Some(output);
+                    }
+                }
+                Ok(Some((FrameKind::Whitespace, _))) => {}
+                Ok(Some((FrameKind::Header, bytes))) => self.header(bytes),
+                Ok(Some((FrameKind::End, _))) => {
+                    self.finish(self.negotiation.is_some().then_some(InitiateError::Ended));
+                }
+                Ok(None) => return None,
+                Err(error) => self.fail(error.into()),
+            }
+        }
     }
+
     /// After [`InitiateOutput::StartTls`].
-    pub fn secured(&mut self, _secured: Secured) {
-        todo!()
+    pub fn secured(&mut self, secured: Secured) {
+        let Some(negotiation) = self.negotiation.as_mut().filter(|_| self.wait == Wait::Tls) else { return };
+        negotiation.login.secured = Some(secured);
+        negotiation.login.bits = negotiation.login.bits | Bits::TLS | Bits::PRIVATE;
+        self.wait = Wait::Input;
+        self.input.discard();
+        self.greet();
     }
+
     /// Ends the stream from our side: the end tag follows as output of `poll`; stanzas still come until the peer's end
-    /// tag or the timeout (RFC 6120 §4.4).
+    /// tag or the timeout (RFC 6120 §4.4). Before `Bound` the stream is over at once.
     pub fn close(&mut self) {
-        todo!()
+        match self.wait {
+            Wait::End | Wait::Closed => {}
+            _ if self.negotiation.is_some() => self.finish(None),
+            Wait::Input | Wait::Tls => {
+                self.queue.push_back(InitiateOutput::Write(Bytes::from_static(END)));
+                self.open = false;
+                self.wait = Wait::End;
+            }
+        }
     }
+
     /// When to call `poll` with no input at the latest.
     pub fn deadline(&self) -> Option<Instant> {
-        todo!()
+        self.deadline.filter(|_| self.wait != Wait::Closed)
     }
+
     /// The address bound.
     pub fn bound(&self) -> Option<&Jid> {
-        todo!()
+        self.address.as_ref()
+    }
+
+    /// Writes our header.
+    fn greet(&mut self) {
+        let Some(negotiation) = &mut self.negotiation else { return };
+        negotiation.features = None;
+        negotiation.step = None;
+        negotiation.login.exchange = None;
+        // Who we are is nobody's business in the clear (RFC 6120 §4.7.1).
+        let from = match &self.config.login {
+            Login::Password { username, .. } if negotiation.login.bits.has(Bits::TLS) => {
+                Jid::new(Some(username), &self.config.domain, None).ok()
+            }
+            _ => None,
+        };
+        let mut out = Vec::with_capacity(256);
+        Reply {
+            from: from.as_ref().map(Jid::as_str),
+            to: Some(&self.config.domain),
+            id: None,
+            lang: self.config.lang.as_deref(),
+            version: true,
+        }
+        .write(&mut out);
+        self.queue.push_back(InitiateOutput::Write(out.into()));
+        self.open = true;
+    }
+
+    /// The server's header.
+    fn header(&mut self, bytes: Bytes) {
+        let (header, namespaces) = match header::read(bytes) {
+            Ok(header) => header,
+            Err(error) => return self.fail(error.into()),
+        };
+        self.scope = header.scope;
+        if let Err(error) = namespaces {
+            return self.fail(error);
+        }
+        // A server of before RFC 3920 has neither TLS nor SASL. Its stream error, if that is why, has no version either.
+        if header.version == Version::Unsupported {
+            self.fail(StreamCondition::UnsupportedVersion.into());
+        }
+    }
+
+    /// A first-level element.
+    fn element(&mut self, bytes: Bytes) -> Option<InitiateOutput> {
+        let document = match Document::parse(bytes, &self.scope) {
+            Ok(document) => document,
+            Err(error) => {
+                self.fail(error.into());
+                return None;
+            }
+        };
+        let root = document.root();
+        if root.is("error", ns::STREAM) {
+            self.finish(Some(InitiateError::Remote(StreamError::read(root))));
+        } else if let Some(negotiation) = &mut self.negotiation {
+            if let Some(step) = negotiation.step {
+                self.step(step, &document);
+            } else if root.is("features", ns::STREAM) {
+                negotiation.features = Some(document);
+                self.advance(0);
+            } else {
+                self.fail(StreamError::new(StreamCondition::UnsupportedStanzaType).text("no stream features"));
+            }
+        } else if let Some(stanza) = Stanza::read(document) {
+            return Some(InitiateOutput::Stanza(stanza));
+        } else {
+            self.fail(StreamCondition::UnsupportedStanzaType.into());
+        }
+        None
+    }
+
+    /// Begins the next step that is possible, from the one at this index on. Where there is none, negotiation is over.
+    fn advance(&mut self, from: usize) {
+        let Some(negotiation) = &mut self.negotiation else { return };
+        let Some(features) = &negotiation.features else { return };
+        for (index, step) in steps::INITIATE.iter().enumerate().skip(from) {
+            let bits = negotiation.login.bits;
+            if !bits.has(step.needs()) || bits.has_any(step.forbids()) {
+                continue;
+            }
+            if let Some(progress) = step.start(&mut negotiation.login, features.root()) {
+                negotiation.step = Some(index);
+                return self.apply(index, progress);
+            }
+        }
+        match (negotiation.login.address.take(), negotiation.features.take()) {
+            (Some(jid), Some(features)) => {
+                self.address = Some(jid.clone());
+                self.negotiation = None;
+                self.deadline = None;
+                self.queue.push_back(InitiateOutput::Bound { jid, features });
+            }
+            // RFC 6120 §4.9.3.23.
+            _ => {
+                self.fail(StreamError::new(StreamCondition::UnsupportedFeature).text("no resource binding is offered"))
+            }
+        }
+    }
+
+    /// Gives an element to the step at work.
+    fn step(&mut self, index: usize, element: &Document) {
+        let (Some(step), Some(negotiation)) = (steps::INITIATE.get(index), &mut self.negotiation) else { return };
+        let root = element.root();
+        match step.element(&mut negotiation.login, element) {
+            Some(progress) => self.apply(index, progress),
+            // Some servers send stanzas before the answer to the request that makes us reachable. They do not count.
+            None if root.ns() == ns::CLIENT && negotiation.login.bits.has(Bits::AUTHENTICATED) => {}
+            None => self.fail(StreamCondition::UnsupportedStanzaType.into()),
+        }
+    }
+
+    fn apply(&mut self, step: usize, progress: Progress<InitiateError>) {
+        if let Some(negotiation) = &mut self.negotiation {
+            negotiation.login.bits = negotiation.login.bits | progress.set;
+        }
+        if let Some(bytes) = progress.write {
+            self.queue.push_back(InitiateOutput::Write(bytes));
+        }
+        match progress.then {
+            Then::Continue | Then::Need(_) | Then::Bound(_) => {}
+            Then::Next => self.advance(step + 1),
+            Then::Restart => {
+                self.input.restart();
+                self.greet();
+            }
+            Then::StartTls => {
+                self.queue.push_back(InitiateOutput::StartTls);
+                self.input.discard();
+                self.wait = Wait::Tls;
+                self.open = false;
+            }
+            Then::Close => self.finish(None),
+            Then::Fail(error) => self.finish(Some(error)),
+        }
+    }
+
+    /// The server broke the protocol.
+    fn fail(&mut self, error: StreamError) {
+        if self.open {
+            self.queue.push_back(InitiateOutput::Write(error.to_bytes()));
+        }
+        self.finish(Some(InitiateError::Local(error)));
+    }
+
+    fn finish(&mut self, error: Option<InitiateError>) {
+        if self.open {
+            self.queue.push_back(InitiateOutput::Write(Bytes::from_static(END)));
+        }
+        self.queue.push_back(InitiateOutput::Closed(error));
+        self.open = false;
+        self.wait = Wait::Closed;
+        self.negotiation = None;
+        self.input.discard();
     }
 }
 
@@ -169,6 +437,7 @@ impl fmt::Display for InitiateError {
             }
             InitiateError::Sasl(error) => write!(f, "the login was stopped: {error:?}"),
             InitiateError::NoTls => f.write_str("the server offers no TLS"),
+            InitiateError::Downgrade => f.write_str("somebody between us and the server weakens the login"),
             InitiateError::NoMechanism { offered } => {
                 write!(f, "the server offers no login mechanism that may be used, only: {}", offered.join(", "))
             }

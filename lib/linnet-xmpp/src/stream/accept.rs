@@ -1,0 +1,529 @@
+//! The server's side of a stream (RFC 6120 §4 to §7).
+
+use super::{
+    END, Secured, StreamCondition, StreamError,
+    header::{self, Reply, Version},
+    input::Input,
+    steps::{self, AcceptLogin, AcceptStep, Bits, Progress, Then},
+};
+use crate::{
+    jid::Jid,
+    ns, sasl,
+    stanza::{Rejected, Stanza, StanzaError},
+    xml::{Document, FrameKind, Node, Scope, Writer},
+};
+use bytes::Bytes;
+use std::{
+    collections::VecDeque,
+    sync::{Arc, LazyLock},
+    time::{Duration, Instant},
+};
+
+/// What a stream server needs to know; shared by all streams of a listener.
+#[derive(Debug)]
+pub struct AcceptConfig {
+    /// The domains served. The first is the one that answers where a client asked for none of them.
+    pub domains: Vec<Box<str>>,
+    /// Largest element before login, in bytes.
+    pub limit_before_login: usize,
+    /// Largest stanza after login, in bytes.
+    pub limit_after_login: usize,
+    /// From the first byte to the end of negotiation. Nothing that the peer sends extends it.
+    pub login_timeout: Duration,
+    /// False only for plaintext on loopback.
+    pub require_tls: bool,
+    /// Mechanisms offered, strongest first; -PLUS ones are offered only where there is binding data.
+    pub mechanisms: Vec<sasl::Mechanism>,
+    /// Failed logins on one stream before it is closed (RFC 6120 §6.4.5).
+    pub login_attempts: u8,
+    /// The steps, in the order in which features are advertised: [`steps::ACCEPT`], and those of other crates.
+    pub steps: Vec<&'static dyn AcceptStep>,
+    /// A source of randomness for stream ids and nonces.
+    pub random: fn(&mut [u8]),
+}
+
+/// What the driver of a server stream does next.
+#[derive(Debug)]
+pub enum Output {
+    /// Write these bytes.
+    Write(Bytes),
+    /// Flush, forget all input read so far but not consumed, make TLS, then call `secured`.
+    StartTls,
+    /// Find the answer, which may take time, and call `answer`. Nothing else happens until then.
+    Need(Need),
+    /// Negotiation is over: this is the client's full address.
+    Bound(Jid),
+    /// A stanza, or one to answer with an error. Only after `Bound`.
+    Stanza(Result<Stanza, Box<Rejected>>),
+    /// The stream is over and its last bytes were handed out: flush and close. `None`: closed in order.
+    Closed(Option<StreamError>),
+}
+
+/// What only the server behind the stream knows.
+#[derive(Clone)]
+#[non_exhaustive]
+pub enum Need {
+    /// SCRAM keys of a user name. Answer: [`Answer::Keys`].
+    Keys {
+        /// Local part.
+        username: String,
+        /// At which of our domains.
+        domain: Box<str>,
+        /// For which hash.
+        hash: sasl::Hash,
+    },
+    /// Whether a password is right. Answer: [`Answer::Verified`].
+    Verify {
+        /// Local part.
+        username: String,
+        /// Domain.
+        domain: Box<str>,
+        /// As sent.
+        password: String,
+    },
+    /// Whose certificate this is. Answer: [`Answer::Verified`].
+    Certificate {
+        /// Asked for.
+        authzid: Option<String>,
+        /// Domain.
+        domain: Box<str>,
+    },
+    /// Whether login is still allowed (account disabled) after SCRAM succeeded, and the resource to bind.
+    /// Answer: [`Answer::Bound`].
+    Bind {
+        /// None for an anonymous user.
+        username: Option<String>,
+        /// Domain.
+        domain: Box<str>,
+        /// Asked for.
+        resource: Option<String>,
+    },
+}
+
+/// Answers to [`Need`].
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Answer {
+    /// Keys; for a name that does not exist, decoys with `known` false. `Err`: e.g. account disabled, store down.
+    Keys(Result<(sasl::ScramKeys, bool), sasl::Failure>),
+    /// The name to go on with.
+    Verified(Result<String, sasl::Failure>),
+    /// The full address bound.
+    Bound(Result<Jid, StanzaError>),
+}
+
+/// The server's side of a stream.
+///
+/// Its size matters, since there is one for each client: what only the login needs is boxed and freed at its end.
+#[derive(Debug)]
+pub struct Accept {
+    config: Arc<AcceptConfig>,
+    input: Input,
+    /// Outputs not yet handed out; `None` most of the time.
+    queue: Option<Box<VecDeque<Output>>>,
+    /// Until a resource is bound.
+    negotiation: Option<Box<Negotiation>>,
+    address: Option<Jid>,
+    /// The stream's `xml:lang`, which its stanzas inherit (RFC 6120 §4.7.4).
+    lang: Option<Box<str>>,
+    /// Namespaces of the stream header, where they are not the usual ones.
+    scope: Option<Box<Scope>>,
+    bits: Bits,
+    wait: Wait,
+    /// Whether our header was sent and our end tag was not.
+    open: bool,
+}
+
+#[derive(Debug)]
+struct Negotiation {
+    login: AcceptLogin,
+    deadline: Instant,
+}
+
+/// What the next move depends on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Wait {
+    Input,
+    /// A call of `secured`.
+    Tls,
+    /// A call of `answer`, for the step at this index.
+    Answer(u8),
+    Closed,
+}
+
+/// The namespaces that clients ordinarily declare.
+static USUAL: LazyLock<Scope> = LazyLock::new(|| Scope::new(ns::CLIENT));
+
+/// The language of all texts that we send (RFC 6120 §4.7.4).
+const LANG: &str = "en";
+
+impl Accept {
+    /// A new stream. `secured`: Some on a connection that began with TLS.
+    pub fn new(config: Arc<AcceptConfig>, now: Instant, secured: Option<Secured>) -> Accept {
+        let bits = if config.require_tls { Bits::NONE } else { Bits::PRIVATE };
+        let login = AcceptLogin {
+            config: config.clone(),
+            bits,
+            domain: config.domains.first().cloned().unwrap_or_default(),
+            from: None,
+            secured: None,
+            username: None,
+            failures: 0,
+            exchange: None,
+        };
+        let negotiation = Negotiation { login, deadline: now + config.login_timeout };
+        let mut accept = Accept {
+            input: Input::new(config.limit_before_login),
+            queue: None,
+            negotiation: Some(Box::new(negotiation)),
+            address: None,
+            lang: None,
+            scope: None,
+            bits,
+            wait: Wait::Tls,
+            open: false,
+            config,
+        };
+        match secured {
+            Some(secured) => accept.secured(secured),
+            None => accept.wait = Wait::Input,
+        }
+        accept
+    }
+
+    /// The next output; takes what it needs from the front of `input`.
+    pub fn poll(&mut self, input: &mut &[u8], now: Instant) -> Option<Output> {
+        loop {
+            if self.queue.is_some() {
+                if let Some(output) = self.queued() {
+                    return Some(output);
+                }
+            }
+            if self.wait == Wait::Closed {
+                *input = &[];
+                return None;
+            }
+            if self.deadline().is_some_and(|deadline| now >= deadline) {
+                self.fail(StreamError::new(StreamCondition::PolicyViolation).text("the login took too long"));
+                continue;
+            }
+            match self.wait {
+                Wait::Input => {}
+                // What came before TLS does not count inside it (RFC 6120 §5.4.3.3).
+                Wait::Tls => {
+                    *input = &[];
+                    return None;
+                }
+                Wait::Answer(_) => match self.input.keep(input, self.config.limit_after_login) {
+                    Ok(()) => return None,
+                    Err(error) => {
+                        self.fail(error.into());
+                        continue;
+                    }
+                },
+                Wait::Closed => return None,
+            }
+            match self.input.next(input) {
+                Ok(Some((FrameKind::Element, bytes))) => {
+                    if let Some(output) = self.element(bytes) {
+                        return Some(output);
+                    }
+                }
+                Ok(Some((FrameKind::Whitespace, _))) => {}
+                Ok(Some((FrameKind::Header, bytes))) => self.header(bytes),
+                Ok(Some((FrameKind::End, _))) => self.finish(None),
+                Ok(None) if self.open && self.input.holds_header() => {
+                    self.fail(StreamError::new(StreamCondition::UnsupportedStanzaType).text("a second stream header"));
+                }
+                Ok(None) => return None,
+                Err(error) => self.fail(error.into()),
+            }
+        }
+    }
+
+    /// After [`Output::StartTls`].
+    pub fn secured(&mut self, secured: Secured) {
+        let Some(negotiation) = self.negotiation.as_mut().filter(|_| self.wait == Wait::Tls) else { return };
+        negotiation.login.secured = Some(secured);
+        negotiation.login.bits = negotiation.login.bits | Bits::TLS | Bits::PRIVATE;
+        self.bits = negotiation.login.bits;
+        self.wait = Wait::Input;
+        self.input.discard();
+    }
+
+    /// After [`Output::Need`]. An answer that comes after the stream's end is dropped.
+    pub fn answer(&mut self, answer: Answer) {
+        let Wait::Answer(step) = self.wait else { return };
+        self.wait = Wait::Input;
+        match (self.config.steps.get(usize::from(step)), &mut self.negotiation) {
+            (Some(at_work), Some(negotiation)) => {
+                let progress = at_work.answer(&mut negotiation.login, answer);
+                self.apply(step, progress);
+            }
+            _ => self.fail(StreamCondition::InternalServerError.into()),
+        }
+    }
+
+    /// Ends the stream from our side: the error, if any, and the end tag follow as outputs of `poll`.
+    /// Stanzas that came before are already out; those behind are not read.
+    pub fn close(&mut self, error: Option<StreamError>) {
+        match error {
+            _ if self.wait == Wait::Closed => {}
+            Some(error) => self.fail(error),
+            None => self.finish(None),
+        }
+    }
+
+    /// When to call `poll` with no input at the latest.
+    pub fn deadline(&self) -> Option<Instant> {
+        self.negotiation.as_ref().map(|negotiation| negotiation.deadline)
+    }
+
+    /// The address bound.
+    pub fn bound(&self) -> Option<&Jid> {
+        self.address.as_ref()
+    }
+
+    /// The oldest output in the queue; frees the queue once it is empty after the login.
+    fn queued(&mut self) -> Option<Output> {
+        let queue = self.queue.as_mut()?;
+        let output = queue.pop_front();
+        if queue.is_empty() && self.negotiation.is_none() {
+            self.queue = None;
+        }
+        output
+    }
+
+    fn push(&mut self, output: Output) {
+        self.queue.get_or_insert_default().push_back(output);
+    }
+
+    /// Queues bytes, in one piece with those that are queued last: they fit into one packet.
+    fn write(&mut self, bytes: Bytes) {
+        match self.queue.as_mut().and_then(|queue| queue.back_mut()) {
+            Some(Output::Write(last)) => *last = [&**last, &bytes].concat().into(),
+            _ => self.push(Output::Write(bytes)),
+        }
+    }
+
+    /// Ends the stream with an error. The header goes before it in any case (RFC 6120 §4.9.1.2).
+    fn fail(&mut self, error: StreamError) {
+        if self.wait != Wait::Tls && self.wait != Wait::Closed {
+            if !self.open {
+                let domain = self.negotiation.as_ref().map(|n| n.login.domain.clone()).unwrap_or_default();
+                self.reply(&domain, None, true);
+            }
+            self.write(error.to_bytes());
+        }
+        self.finish(Some(error));
+    }
+
+    /// Writes the end tag if our stream is open, and nothing after it.
+    fn finish(&mut self, error: Option<StreamError>) {
+        if self.wait == Wait::Closed {
+            return;
+        }
+        if self.open && self.wait != Wait::Tls {
+            self.write(Bytes::from_static(END));
+        }
+        self.push(Output::Closed(error));
+        self.wait = Wait::Closed;
+        self.open = false;
+        self.negotiation = None;
+        self.input.discard();
+    }
+
+    /// Writes our header, with a fresh id (RFC 6120 §4.7.3).
+    fn reply(&mut self, from: &str, to: Option<&str>, version: bool) {
+        let mut id = [0; steps::NONCE];
+        (self.config.random)(&mut id);
+        let id = steps::printable(&id);
+        let mut out = Vec::with_capacity(256);
+        Reply { from: Some(from), to, id: Some(&id), lang: Some(LANG), version }.write(&mut out);
+        self.write(out.into());
+        self.open = true;
+    }
+
+    /// The client's header: ours, then what is wrong with the client's or the features that are possible now.
+    fn header(&mut self, bytes: Bytes) {
+        let (header, namespaces) = match header::read(bytes) {
+            Ok(header) => header,
+            Err(error) => return self.fail(error.into()),
+        };
+        let Some(negotiation) = &mut self.negotiation else {
+            return self.fail(StreamCondition::UnsupportedStanzaType.into());
+        };
+        let login = &mut negotiation.login;
+        let from = header.from.as_deref().map(|from| Jid::parse(from).map(|jid| jid.bare()));
+        let domain = header::served(header.to.as_deref(), &self.config.domains).map(Box::<str>::from);
+        let checked = namespaces
+            .and_then(|()| domain.as_ref().map_err(Clone::clone))
+            .and_then(|domain| check(login, domain, header.version, &from));
+        let from = from.and_then(Result::ok);
+        if checked.is_ok() {
+            login.domain = domain.unwrap_or_default();
+            login.from = from.clone().filter(|_| login.bits.has(Bits::TLS));
+            login.exchange = None;
+        }
+        let answering = login.domain.clone();
+        self.scope = (header.scope != *USUAL).then(|| Box::new(header.scope));
+        self.lang = header.lang;
+        // An older peer gets no version (RFC 6120 §4.7.5, rule 4).
+        self.reply(&answering, from.as_ref().map(Jid::as_str), header.version != Version::Missing);
+        match checked {
+            Ok(()) => self.features(),
+            Err(error) => self.fail(error),
+        }
+    }
+
+    /// The features that are possible now (RFC 6120 §4.3.2).
+    fn features(&mut self) {
+        let Some(negotiation) = &self.negotiation else { return };
+        let mut features = Writer::new(ns::CLIENT);
+        for step in self.config.steps.iter().filter(|step| possible(**step, self.bits)) {
+            step.advertise(&negotiation.login, &mut features);
+        }
+        self.write([b"<stream:features>", &*features.finish(), b"</stream:features>"].concat().into());
+    }
+
+    /// A first-level element.
+    fn element(&mut self, bytes: Bytes) -> Option<Output> {
+        let document = match Document::parse(bytes, self.scope.as_deref().unwrap_or_else(|| &USUAL)) {
+            Ok(document) => document,
+            Err(error) => {
+                self.fail(error.into());
+                return None;
+            }
+        };
+        let root = document.root();
+        let content = root.ns() == ns::CLIENT;
+        // RFC 6120 §4.8.5: no prefix for the content namespace.
+        if content && !document.bytes().get(1..).is_some_and(|tag| tag.starts_with(root.name().as_bytes())) {
+            self.fail(StreamCondition::BadNamespacePrefix.into());
+            return None;
+        }
+        // Of bound streams, messages and presences are what counts: no step is asked about them.
+        if self.negotiation.is_some() || !content || root.name() == "iq" {
+            if let Some(step) = self.config.steps.iter().position(|step| step.takes(root)) {
+                self.step(step, document);
+                return None;
+            }
+        }
+        if self.negotiation.is_some() || !content {
+            // §4.9.3.12, and §7.1 between login and binding.
+            self.fail(
+                if is_stanza(root) { StreamCondition::NotAuthorized } else { StreamCondition::UnsupportedStanzaType }
+                    .into(),
+            );
+            return None;
+        }
+        let Some(mut stanza) = Stanza::read(document) else {
+            self.fail(StreamCondition::UnsupportedStanzaType.into());
+            return None;
+        };
+        if let (Some(lang), Ok(stanza)) = (&self.lang, &mut stanza) {
+            stanza.lang.get_or_insert_with(|| lang.clone());
+        }
+        Some(Output::Stanza(stanza))
+    }
+
+    /// Gives an element to the step that takes it.
+    fn step(&mut self, index: usize, element: Document) {
+        let Some(step) = self.config.steps.get(index) else { return };
+        let progress = match (&mut self.negotiation, &self.address) {
+            _ if !possible(*step, self.bits) => step.untimely(self.bits, element),
+            (Some(negotiation), _) => step.element(&mut negotiation.login, element),
+            (None, Some(address)) => step.after_bound(address, element),
+            (None, None) => StreamCondition::InternalServerError.into(),
+        };
+        match u8::try_from(index) {
+            Ok(index) => self.apply(index, progress),
+            Err(_) => self.fail(StreamCondition::InternalServerError.into()),
+        }
+    }
+
+    fn apply(&mut self, step: u8, progress: Progress<StreamError>) {
+        self.bits = self.bits | progress.set;
+        if let Some(negotiation) = &mut self.negotiation {
+            negotiation.login.bits = self.bits;
+        }
+        if let Some(bytes) = progress.write {
+            self.write(bytes);
+        }
+        match progress.then {
+            Then::Continue | Then::Next => {}
+            Then::Restart => {
+                self.input.restart();
+                self.open = false;
+            }
+            Then::StartTls => {
+                self.push(Output::StartTls);
+                self.input.discard();
+                self.wait = Wait::Tls;
+                self.open = false;
+            }
+            Then::Need(need) => {
+                self.push(Output::Need(need));
+                self.wait = Wait::Answer(step);
+            }
+            Then::Bound(address) => {
+                self.push(Output::Bound(address.clone()));
+                self.address = Some(address);
+                self.negotiation = None;
+                self.input.set_limit(self.config.limit_after_login);
+            }
+            Then::Close => self.finish(None),
+            Then::Fail(error) => self.fail(error),
+        }
+    }
+}
+
+/// What a header with the right namespaces and domain can still have wrong.
+fn check(
+    login: &AcceptLogin,
+    domain: &str,
+    version: Version,
+    from: &Option<Result<Jid, crate::jid::JidError>>,
+) -> Result<(), StreamError> {
+    // §4.7.5: without a version it is a protocol that has neither TLS nor SASL.
+    if version != Version::One {
+        return Err(StreamCondition::UnsupportedVersion.into());
+    }
+    let authenticated = login.bits.has(Bits::AUTHENTICATED);
+    if authenticated && *domain != *login.domain {
+        return Err(StreamError::new(StreamCondition::NotAuthorized).text("the login was at another domain"));
+    }
+    match from {
+        Some(Err(_)) => Err(StreamError::new(StreamCondition::InvalidFrom).text("'from' is no address")),
+        // §4.9.3.9: after the login `from` is who logged in, if it is there at all.
+        Some(Ok(from)) if authenticated && login.username.is_some() => {
+            let same = from.local() == login.username.as_deref() && from.domain() == domain;
+            if same { Ok(()) } else { Err(StreamCondition::InvalidFrom.into()) }
+        }
+        _ => Ok(()),
+    }
+}
+
+fn possible(step: &dyn AcceptStep, bits: Bits) -> bool {
+    bits.has(step.needs()) && !bits.has_any(step.forbids())
+}
+
+fn is_stanza(element: Node<'_>) -> bool {
+    element.ns() == ns::CLIENT && matches!(element.name(), "message" | "presence" | "iq")
+}
+
+/// Shows no password.
+impl std::fmt::Debug for Need {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Need::Keys { username, domain, hash } => {
+                f.debug_tuple("Keys").field(username).field(domain).field(hash).finish()
+            }
+            Need::Verify { username, domain, .. } => f.debug_tuple("Verify").field(username).field(domain).finish(),
+            Need::Certificate { authzid, domain } => f.debug_tuple("Certificate").field(authzid).field(domain).finish(),
+            Need::Bind { username, domain, resource } => {
+                f.debug_tuple("Bind").field(username).field(domain).field(resource).finish()
+            }
+        }
+    }
+}
