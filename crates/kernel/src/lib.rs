@@ -1,1 +1,142 @@
-//! The heart: owners, lanes, commit, dispatch, the route.
+//! The heart of the server: who owns what, in which order things happen, and when they are durable.
+//!
+//! Read in this order: [`owner`] (state behind one lock), [`lane`] (the ordered stream of one sender), [`effects`] (what
+//! one stanza causes), [`commit`] (how effects become durable and are then performed), [`mailbox`] (what waits for one
+//! session). [`route`] is the way of a stanza through them, [`hooks`] where features take part in it.
+//!
+//! The kernel knows no XEP, no SQL and no socket.
+
+pub mod access;
+pub mod account;
+pub mod command;
+pub mod commit;
+pub mod context;
+pub mod effects;
+pub mod hooks;
+mod ids;
+pub mod lane;
+pub mod limits;
+pub mod mailbox;
+mod offline;
+mod outbox;
+pub mod owner;
+mod reroute;
+pub mod route;
+pub mod session;
+pub mod turn;
+
+pub use account::{Account, Attached, Mark};
+pub use context::Context;
+pub use hooks::{Feature, Hook};
+pub use session::Session;
+pub use turn::Turn;
+
+use linnet_xmpp::Jid;
+use std::sync::Arc;
+use store::{Store, StoreError};
+
+/// What the administrator says about the server as a whole.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// The domains served; the first is the main one.
+    pub domains: Vec<Jid>,
+    /// Bare addresses that may run administrative commands.
+    pub admins: Vec<Jid>,
+    /// Whether strangers may create accounts in band (XEP-0077).
+    pub registration: bool,
+    /// Contact addresses by role, e.g. `abuse-addresses` (XEP-0157).
+    pub contacts: Vec<(String, Vec<String>)>,
+    /// Iterations of PBKDF2 for new passwords.
+    pub iterations: u32,
+    /// Name and version told to others.
+    pub version: &'static str,
+}
+
+/// One running server without its sockets.
+pub struct Kernel {
+    /// What is kept.
+    pub store: Arc<dyn Store>,
+    /// Clock, randomness, spawning.
+    pub context: Arc<dyn Context>,
+    /// The administrator's word.
+    pub settings: Settings,
+    /// What features take part in.
+    pub hooks: hooks::Table,
+    /// A secret of this server, for decoys and opaque ids; kept in the store.
+    pub secret: [u8; 32],
+    pub(crate) owners: owner::Owners,
+    pub(crate) commit: Arc<commit::Commit>,
+    pub(crate) ids: ids::Ids,
+    started: std::time::Instant,
+}
+
+impl Drop for Kernel {
+    fn drop(&mut self) {
+        self.commit.stop();
+    }
+}
+
+impl std::fmt::Debug for Kernel {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Kernel").field("domains", &self.settings.domains).finish_non_exhaustive()
+    }
+}
+
+/// Where the server keeps what belongs to no account.
+const SERVER_SECRET: store::DocTable = store::DocTable("server-secret");
+
+impl Kernel {
+    /// Starts on a store: reads the largest ids, makes the server's secret if there is none, and begins to commit.
+    pub async fn start(
+        store: Arc<dyn Store>,
+        context: Arc<dyn Context>,
+        settings: Settings,
+        features: &'static [&'static Feature],
+    ) -> Result<Arc<Kernel>, StoreError> {
+        let (log_id, entry_id) = store.high_water().await?;
+        let mut next_entry = entry_id + 1;
+        let secret = match store.doc(SERVER_SECRET, "").await?.and_then(|value| <[u8; 32]>::try_from(&value[..]).ok()) {
+            Some(secret) => secret,
+            None => {
+                let mut secret = [0; 32];
+                context.random(&mut secret);
+                let value = bytes::Bytes::copy_from_slice(&secret);
+                let write = store::Write::DocPut { table: SERVER_SECRET, owner: "".into(), value };
+                let entry = store::Entry { id: next_entry, conditions: Vec::new(), writes: vec![write] };
+                store.apply(vec![entry]).await?;
+                next_entry += 1;
+                secret
+            }
+        };
+        let kernel = Arc::new(Kernel {
+            hooks: hooks::Table::build(features),
+            owners: owner::Owners::default(),
+            commit: Arc::new(commit::Commit::new(next_entry)),
+            ids: ids::Ids::new(log_id, &secret),
+            started: context.instant(),
+            store,
+            context,
+            settings,
+            secret,
+        });
+        commit::run(&kernel);
+        Ok(kernel)
+    }
+
+    /// Whether a domain is one of ours.
+    pub fn serves(&self, domain: &str) -> bool {
+        self.settings.domains.iter().any(|ours| ours.domain() == domain)
+    }
+
+    /// How long the server has been running.
+    pub fn uptime(&self) -> std::time::Duration {
+        self.context.instant().saturating_duration_since(self.started)
+    }
+
+    /// Ends all sessions with the error, waits until everything handed over is durable and performed, and closes the
+    /// store.
+    pub async fn stop(self: &Arc<Self>) -> Result<(), StoreError> {
+        self.barrier().await;
+        self.store.close().await
+    }
+}

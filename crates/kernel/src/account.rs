@@ -1,0 +1,156 @@
+//! The state of an account that is loaded: its sessions and the documents that features keep in memory.
+
+use crate::{limits, session::Session};
+use linnet_xmpp::{Jid, Stanza};
+use std::{
+    any::{Any, TypeId},
+    sync::Arc,
+};
+
+/// A bit that a feature keeps per session, e.g. "has asked for the roster". Features declare theirs in one place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Mark(pub u32);
+
+/// A session of the account, with what is known of it. Guarded by the owner's lock.
+#[derive(Debug)]
+pub struct Attached {
+    /// The session.
+    pub session: Arc<Session>,
+    /// The available presence sent last; `None` while it is not available.
+    pub presence: Option<Arc<Stanza>>,
+    /// Its priority (RFC 6121 §4.7.2.3).
+    pub priority: i8,
+    /// Whom it has sent directed available presence (RFC 6121 §4.6).
+    pub directed: Vec<Jid>,
+    /// Bits of features.
+    pub(crate) marks: u32,
+}
+
+impl Attached {
+    /// Whether a feature has set its mark.
+    pub fn has(&self, mark: Mark) -> bool {
+        self.marks & mark.0 != 0
+    }
+
+    /// Whether messages to the bare address may come here: available with a priority that is not negative
+    /// (RFC 6121 §8.5.2.1.1).
+    pub fn takes_messages(&self) -> bool {
+        self.presence.is_some() && self.priority >= 0
+    }
+}
+
+/// A document that a feature keeps in memory with every loaded account.
+pub type Document = Arc<dyn Any + Send + Sync>;
+
+/// An account, as hooks see it. One that does not exist is loaded too, so that the answer "no such account" is cached.
+#[derive(Debug)]
+pub struct Account {
+    /// The bare address.
+    pub address: Jid,
+    /// Whether there is such an account.
+    pub exists: bool,
+    /// Its sessions, oldest first.
+    pub sessions: Vec<Attached>,
+    /// Messages in its log that nobody has read.
+    pub stored: u32,
+    pub(crate) documents: Vec<(TypeId, Document)>,
+    /// Rows that are on their way to a session: not to be given to another.
+    pub(crate) in_flight: Vec<InFlight>,
+    /// The session that catches up with stored messages.
+    pub(crate) catching_up: Option<u64>,
+}
+
+/// A row on its way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct InFlight {
+    pub(crate) row: u64,
+    pub(crate) session: u64,
+}
+
+impl Account {
+    pub(crate) fn new(address: Jid) -> Account {
+        Account {
+            address,
+            exists: false,
+            sessions: Vec::new(),
+            stored: 0,
+            documents: Vec::new(),
+            in_flight: Vec::new(),
+            catching_up: None,
+        }
+    }
+
+    /// A feature's document; `None` where the account does not exist or the feature is not there.
+    pub fn document<T: Any + Send + Sync>(&self) -> Option<&T> {
+        let id = TypeId::of::<T>();
+        self.documents.iter().find(|(type_id, _)| *type_id == id).and_then(|(_, document)| document.downcast_ref())
+    }
+
+    pub(crate) fn set_document(&mut self, id: TypeId, document: Document) {
+        match self.documents.iter_mut().find(|(type_id, _)| *type_id == id) {
+            Some(slot) => slot.1 = document,
+            None => self.documents.push((id, document)),
+        }
+    }
+
+    /// The session with this resource.
+    pub fn resource(&self, resource: &str) -> Option<&Attached> {
+        self.sessions.iter().find(|attached| attached.session.address.resource() == Some(resource))
+    }
+
+    /// The session with this number.
+    pub fn session(&self, id: u64) -> Option<&Attached> {
+        self.sessions.iter().find(|attached| attached.session.id == id)
+    }
+
+    pub(crate) fn session_mut(&mut self, id: u64) -> Option<&mut Attached> {
+        self.sessions.iter_mut().find(|attached| attached.session.id == id)
+    }
+
+    /// Sessions that have sent available presence.
+    pub fn available(&self) -> impl Iterator<Item = &Attached> {
+        self.sessions.iter().filter(|attached| attached.presence.is_some())
+    }
+
+    /// Sessions with a mark.
+    pub fn marked(&self, mark: Mark) -> impl Iterator<Item = &Attached> {
+        self.sessions.iter().filter(move |attached| attached.has(mark))
+    }
+
+    pub(crate) fn remember_directed(attached: &mut Attached, to: Jid, available: bool) {
+        let place = attached.directed.iter().position(|known| *known == to);
+        match (place, available) {
+            (None, true) if attached.directed.len() < limits::DIRECTED => attached.directed.push(to),
+            (Some(place), false) => {
+                attached.directed.swap_remove(place);
+            }
+            _ => {}
+        }
+    }
+
+    /// The row has reached a session: no session carries it any more.
+    pub(crate) fn land(&mut self, row: u64) {
+        self.in_flight.retain(|flight| flight.row != row);
+        self.shrink();
+    }
+
+    /// A session gives a row up. True if nobody else has it or carries it.
+    pub(crate) fn give_up(&mut self, row: u64, session: u64) -> bool {
+        let Some(place) = self.in_flight.iter().position(|flight| *flight == InFlight { row, session }) else {
+            return false;
+        };
+        self.in_flight.remove(place);
+        self.shrink();
+        !self.flies(row)
+    }
+
+    fn shrink(&mut self) {
+        if self.in_flight.is_empty() {
+            self.in_flight = Vec::new();
+        }
+    }
+
+    pub(crate) fn flies(&self, row: u64) -> bool {
+        self.in_flight.iter().any(|flight| flight.row == row)
+    }
+}

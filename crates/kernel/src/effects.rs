@@ -1,0 +1,63 @@
+//! What one stanza causes, on both sides: writes, deliveries, and what its owners send on. Invariant: all of it is done
+//! or none; deliveries are performed after the writes are durable, in the order in which effects were handed over.
+
+use crate::{mailbox::Item, outbox::Emission, owner::Owner, session::Session};
+use linnet_xmpp::{Stanza, stream::StreamError};
+use smallvec::SmallVec;
+use std::sync::Arc;
+use store::{Condition, Write};
+
+/// The effects of one stanza.
+#[derive(Debug, Default)]
+pub struct Effects {
+    /// What must hold for the writes.
+    pub conditions: Vec<Condition>,
+    /// What becomes durable, in one transaction.
+    pub writes: Vec<Write>,
+    /// What is put into mailboxes then.
+    pub deliveries: SmallVec<[Delivery; 2]>,
+    /// What owners send on then, each through its own outbox.
+    pub emissions: Vec<(Arc<Owner>, Emission)>,
+    /// Sessions that are ended then.
+    pub endings: Vec<(Arc<Session>, StreamError)>,
+    /// Sessions that begin to catch up with stored messages then.
+    pub catch_up: Vec<Arc<Session>>,
+}
+
+/// An item for a session's mailbox.
+#[derive(Debug)]
+pub struct Delivery {
+    /// Whose mailbox.
+    pub session: Arc<Session>,
+    /// What.
+    pub item: Item,
+}
+
+impl Effects {
+    /// Whether something has to be durable first.
+    pub fn writes_something(&self) -> bool {
+        !self.writes.is_empty() || !self.conditions.is_empty()
+    }
+
+    /// Roughly the bytes held.
+    pub fn size(&self) -> usize {
+        let writes: usize = self.writes.iter().map(write_size).sum();
+        writes + self.deliveries.iter().map(|delivery| delivery.item.size()).sum::<usize>() + 200
+    }
+}
+
+fn write_size(write: &Write) -> usize {
+    match write {
+        Write::AccountPut { value, .. } | Write::DocPut { value, .. } | Write::MapPut { value, .. } => value.len() + 100,
+        Write::LogAppend { body, rows, .. } => body.len() + 100 * rows.len(),
+        Write::LogClearFlags { ids, .. } => 100 + ids.as_ref().map_or(0, |ids| ids.len() * 8),
+        _ => 100,
+    }
+}
+
+/// Who gets the error if the effects cannot be made durable.
+#[derive(Debug, Clone)]
+pub(crate) struct Cause {
+    pub(crate) session: Arc<Session>,
+    pub(crate) stanza: Arc<Stanza>,
+}

@@ -1,0 +1,322 @@
+//! All the places where features take part in the way of a stanza. What a hook may do is its signature: most are
+//! synchronous and leave their changes in a [`Turn`], which the kernel applies after the last hook, so that a panic costs
+//! one stanza and leaves nothing half changed.
+//!
+//! The order of hooks is the order of `FEATURES`; there are no priorities. Tables are built at start, so that a stanza
+//! runs only what asked for it.
+
+use crate::{
+    Kernel,
+    account::{Account, Document},
+    command::Command,
+    mailbox::{HeadKind, Item},
+    session::Session,
+    turn::Turn,
+};
+use bytes::Bytes;
+use hashbrown::HashMap;
+use linnet_xmpp::{
+    Jid, Stanza, StanzaError,
+    stanza::Kind,
+    stream::{Answer, Need},
+};
+use std::{any::TypeId, sync::Arc};
+use store::{DocTable, Future, LogTable, MapRow, MapTable};
+
+/// A feature: what it is called, what it implements, what it announces and where it takes part.
+#[derive(Debug)]
+pub struct Feature {
+    /// Plain name, as the folder's.
+    pub name: &'static str,
+    /// The XEPs it implements, for docs and DOAP.
+    pub xeps: &'static [Xep],
+    /// Service discovery features of the server's domain.
+    pub server_features: &'static [&'static str],
+    /// Service discovery features of an account.
+    pub account_features: &'static [&'static str],
+    /// Elements added to the stream features after login, canonical XML (e.g. `<ver xmlns='…'/>`).
+    pub stream_features: &'static [&'static str],
+    /// Where it takes part.
+    pub hooks: &'static [Hook],
+}
+
+/// A XEP that a feature implements.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Xep {
+    /// Its number.
+    pub number: u16,
+    /// The version implemented.
+    pub version: &'static str,
+    /// What is not done; empty if it is complete.
+    pub note: &'static str,
+}
+
+/// On whose behalf a hook runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Side {
+    /// The sender's account: the stanza leaves it.
+    Out,
+    /// The recipient's account: the stanza comes to it.
+    In,
+}
+
+/// Why a stanza goes no further.
+#[derive(Debug, Clone)]
+pub enum Refusal {
+    /// Without a word.
+    Silent,
+    /// With an error to its sender.
+    Error(StanzaError),
+}
+
+impl From<StanzaError> for Refusal {
+    fn from(error: StanzaError) -> Refusal {
+        Refusal::Error(error)
+    }
+}
+
+/// What becomes of a stanza after its sender's side.
+#[derive(Debug)]
+pub enum Onward {
+    /// It goes to its recipient.
+    Forward,
+    /// It was for the server; nothing goes on but what the turn says.
+    Done,
+}
+
+/// Whom an iq addresses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum At {
+    /// The sender's own account.
+    Own,
+    /// Another account, on whose behalf the server answers.
+    Account,
+    /// The server.
+    Server,
+}
+
+/// An iq that leaves its lane because it has to read or compute something.
+#[derive(Debug, Clone)]
+pub struct Ask {
+    /// The server.
+    pub kernel: Arc<Kernel>,
+    /// The request.
+    pub stanza: Arc<Stanza>,
+    /// Whom it addresses.
+    pub at: At,
+    /// The bare address whose data is meant (the sender's own, the other account, or the domain).
+    pub owner: Jid,
+    /// The session that asks, if it is here.
+    pub session: Option<Arc<Session>>,
+}
+
+impl Ask {
+    /// Who asks: the full address.
+    pub fn actor(&self) -> &Jid {
+        self.stanza.from.as_ref().unwrap_or(&self.owner)
+    }
+}
+
+/// How an iq is answered.
+#[derive(Debug, Clone, Copy)]
+pub enum Handler {
+    /// In the lane: what memory can answer, and what writes.
+    Now(fn(&mut Turn<'_>) -> Result<Bytes, StanzaError>),
+    /// Beside the lane, behind everything handed over before: what has to read stored data or takes long.
+    Later(fn(Ask) -> Future<'static, Result<Bytes, StanzaError>>),
+}
+
+/// An iq that a feature answers, by its payload.
+#[derive(Debug)]
+pub struct Iq {
+    /// Local name of the payload.
+    pub name: &'static str,
+    /// Namespace of the payload.
+    pub ns: &'static str,
+    /// Whether `get` is answered.
+    pub get: bool,
+    /// Whether `set` is answered.
+    pub set: bool,
+    /// To whom it may be addressed.
+    pub at: &'static [At],
+    /// How.
+    pub handler: Handler,
+}
+
+/// Where a document comes from, and how rows become it.
+#[derive(Debug, Clone, Copy)]
+pub enum Source {
+    /// All rows of the owner.
+    Map(MapTable, fn(Vec<MapRow>) -> Document),
+    /// One value.
+    Doc(DocTable, fn(Option<Bytes>) -> Document),
+}
+
+/// How one account stands to an actor; features of roster and presence say it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Relation {
+    /// Neither.
+    Stranger,
+    /// May see the account's presence.
+    Subscriber,
+    /// The account itself.
+    Own,
+}
+
+/// A point on the way of a stanza, or in the life of a session.
+#[derive(Debug)]
+pub enum Hook {
+    /// May refuse. Reads only.
+    Guard {
+        /// For which stanzas.
+        kinds: &'static [Kind],
+        /// Says whether it may go on.
+        run: fn(&Turn<'_>) -> Result<(), Refusal>,
+    },
+    /// May change content, before anything is recorded or copied.
+    Rewrite {
+        /// For which stanzas.
+        kinds: &'static [Kind],
+        /// Changes it.
+        run: fn(&Kernel, &Account, Side, &mut Stanza),
+    },
+    /// The sender's side of the rules for a kind of stanza (presence: RFC 6121 §3, §4). May change `from` and `to`.
+    Send {
+        /// For which stanzas; one hook per kind.
+        kind: Kind,
+        /// Does it.
+        run: fn(&mut Turn<'_>, &mut Stanza) -> Result<Onward, Refusal>,
+    },
+    /// Says with which flags a message becomes a row of the account's log; 0: none.
+    Record {
+        /// Which log.
+        table: LogTable,
+        /// Says the flags.
+        run: fn(&Turn<'_>) -> u32,
+    },
+    /// The recipient's side of the rules for a kind of stanza: to which sessions it goes (RFC 6121 §8.5). `row` is the
+    /// row that was made of it, or 0.
+    Receive {
+        /// For which stanzas; one hook per kind.
+        kind: Kind,
+        /// Does it.
+        run: fn(&mut Turn<'_>, row: u64) -> Result<(), Refusal>,
+    },
+    /// Answers an iq.
+    Iq(Iq),
+    /// A session has ended, or its stream broke. The turn's session is still attached; there is no stanza.
+    Ended(fn(&mut Turn<'_>)),
+    /// A document kept with each loaded account.
+    Document {
+        /// Its type.
+        type_id: fn() -> TypeId,
+        /// Where it comes from.
+        source: Source,
+    },
+    /// Rows of this log with one of these flags are given to the first session that takes messages.
+    Offline(LogTable, u32),
+    /// Writes what follows the content of a stanza with this kind of head.
+    Head(fn(&Kernel, HeadKind, &Item, &Jid, &mut Vec<u8>)),
+    /// How an actor stands to an account.
+    Relation(fn(&Account, &Jid) -> Relation),
+    /// Answers what a stream needs to know; `None` where it is another feature's.
+    Stream(fn(Arc<Kernel>, Need) -> Future<'static, Option<Answer>>),
+    /// An administrative command.
+    Command(&'static Command),
+}
+
+/// A document's declaration.
+#[derive(Debug)]
+pub(crate) struct DocumentSpec {
+    pub(crate) type_id: TypeId,
+    pub(crate) source: Source,
+}
+
+type Guard = fn(&Turn<'_>) -> Result<(), Refusal>;
+type Rewrite = fn(&Kernel, &Account, Side, &mut Stanza);
+type Send = fn(&mut Turn<'_>, &mut Stanza) -> Result<Onward, Refusal>;
+type Receive = fn(&mut Turn<'_>, u64) -> Result<(), Refusal>;
+
+/// The hooks of all features, by the place where they run.
+#[derive(Debug, Default)]
+pub struct Table {
+    /// All features, in order.
+    pub features: &'static [&'static Feature],
+    /// All commands, in order.
+    pub commands: Vec<&'static Command>,
+    pub(crate) guards: [Vec<Guard>; 3],
+    pub(crate) rewrites: [Vec<Rewrite>; 3],
+    pub(crate) send: [Option<Send>; 3],
+    pub(crate) record: Option<(LogTable, fn(&Turn<'_>) -> u32)>,
+    pub(crate) receive: [Option<Receive>; 3],
+    pub(crate) iqs: HashMap<(&'static str, &'static str), Vec<&'static Iq>>,
+    pub(crate) ended: Vec<fn(&mut Turn<'_>)>,
+    pub(crate) documents: Vec<DocumentSpec>,
+    pub(crate) offline: Option<(LogTable, u32)>,
+    pub(crate) heads: Vec<fn(&Kernel, HeadKind, &Item, &Jid, &mut Vec<u8>)>,
+    pub(crate) relation: Option<fn(&Account, &Jid) -> Relation>,
+    pub(crate) stream: Vec<fn(Arc<Kernel>, Need) -> Future<'static, Option<Answer>>>,
+}
+
+impl Table {
+    pub(crate) fn build(features: &'static [&'static Feature]) -> Table {
+        let mut table = Table { features, ..Table::default() };
+        for hook in features.iter().flat_map(|feature| feature.hooks) {
+            table.add(hook);
+        }
+        table
+    }
+
+    fn add(&mut self, hook: &'static Hook) {
+        match hook {
+            Hook::Guard { kinds, run } => kinds.iter().for_each(|kind| self.guards[*kind as usize].push(*run)),
+            Hook::Rewrite { kinds, run } => kinds.iter().for_each(|kind| self.rewrites[*kind as usize].push(*run)),
+            Hook::Send { kind, run } => self.send[*kind as usize] = Some(*run),
+            Hook::Record { table, run } => self.record = Some((*table, *run)),
+            Hook::Receive { kind, run } => self.receive[*kind as usize] = Some(*run),
+            Hook::Iq(iq) => self.iqs.entry((iq.name, iq.ns)).or_default().push(iq),
+            Hook::Ended(run) => self.ended.push(*run),
+            Hook::Document { type_id, source } => {
+                self.documents.push(DocumentSpec { type_id: type_id(), source: *source });
+            }
+            Hook::Offline(table, flags) => self.offline = Some((*table, *flags)),
+            Hook::Head(run) => self.heads.push(*run),
+            Hook::Relation(run) => self.relation = Some(*run),
+            Hook::Stream(run) => self.stream.push(*run),
+            Hook::Command(command) => self.commands.push(command),
+        }
+    }
+
+    /// The command with this node.
+    pub fn command(&self, node: &str) -> Option<&'static Command> {
+        self.commands.iter().copied().find(|command| command.node == node)
+    }
+
+    /// The iq handler for a payload; `Err` says why there is none.
+    pub(crate) fn iq(&self, name: &str, ns: &str, is_get: bool, at: At) -> Result<&'static Iq, NoHandler> {
+        let Some(found) = self.iqs.get(&Payload(name, ns)) else { return Err(NoHandler::UnknownPayload) };
+        let mut here = found.iter().filter(|iq| iq.at.contains(&at)).peekable();
+        if here.peek().is_none() {
+            return Err(NoHandler::UnknownPayload);
+        }
+        here.find(|iq| if is_get { iq.get } else { iq.set }).copied().ok_or(NoHandler::WrongType)
+    }
+}
+
+/// Finds a handler by texts that live shorter than the table.
+#[derive(Hash)]
+struct Payload<'a>(&'a str, &'a str);
+
+impl hashbrown::Equivalent<(&'static str, &'static str)> for Payload<'_> {
+    fn equivalent(&self, key: &(&'static str, &'static str)) -> bool {
+        self.0 == key.0 && self.1 == key.1
+    }
+}
+
+/// Why no feature answers an iq.
+pub(crate) enum NoHandler {
+    /// Nobody knows the payload there.
+    UnknownPayload,
+    /// It is known, but not as get, or not as set.
+    WrongType,
+}

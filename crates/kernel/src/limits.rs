@@ -1,0 +1,37 @@
+//! Every limit of the kernel, with its reason.
+
+/// Stanzas of one lane that are handed over but not yet durable; then its socket is not read. Two full batches: enough
+/// to keep the store busy while one is being written.
+pub const LANE_STANZAS: usize = 256;
+/// Bytes of one lane that are handed over but not yet durable.
+pub const LANE_BYTES: usize = 1024 * 1024;
+/// Bytes of all lanes that are not yet durable and performed; above it no lane with something pending is read.
+pub const COMMIT_BYTES: usize = 64 * 1024 * 1024;
+/// Entries in one transaction: holds the median wait near one synchronous write (see docs/internals/performance.md).
+pub const BATCH_ENTRIES: usize = 512;
+/// Bytes in one transaction.
+pub const BATCH_BYTES: usize = 4 * 1024 * 1024;
+/// Delivery notes wait at most so long for a transaction of their own; the promise of delivery is one second.
+pub const NOTE_DELAY_MS: u64 = 500;
+/// After the disk was full or failed, writes are refused so long before the next try.
+pub const REFUSING_MS: u64 = 1000;
+
+/// Stanzas that wait for one session; a reader this slow is disconnected, the content is stored.
+pub const MAILBOX_ITEMS: usize = 8192;
+/// Bytes that wait for one session.
+pub const MAILBOX_BYTES: usize = 1024 * 1024;
+/// Bytes of answers pulled from the store that wait for one session; the task that reads waits for room.
+pub const PULLED_BYTES: usize = 64 * 1024;
+
+/// Sessions of one account. A person has a handful; a hundred is a fault or an attack.
+pub const SESSIONS: usize = 100;
+/// Entities that one session has sent directed presence to (RFC 6121 §4.6.3 demands that they are remembered).
+pub const DIRECTED: usize = 1000;
+/// Messages kept for an account that nobody has read (XEP-0160 §3: then the sender gets an error).
+pub const STORED: u32 = 10_000;
+/// Messages read from the store at once for a session that comes online.
+pub const OFFLINE_PAGE: usize = 50;
+/// Answers that leave the lane and are being worked on, for one session.
+pub const LATER: usize = 32;
+/// Accounts without sessions that stay loaded before the table of owners is swept.
+pub const IDLE_OWNERS: usize = 2048;

@@ -1,0 +1,100 @@
+//! What was meant for a session that has ended goes back to its account: stored rows stay for the next session that
+//! takes messages, others follow the rules for an absent resource (RFC 6121 §8.5).
+
+use crate::{
+    Account, Attached, Kernel,
+    account::InFlight,
+    effects::{Delivery, Effects},
+    mailbox::Item,
+    outbox::Emission,
+    owner::Owner,
+    session::Session,
+};
+use linnet_xmpp::stanza::{Condition, Kind, Type};
+use std::sync::Arc;
+
+/// Takes items back on a task of its own: the caller may hold locks.
+pub(crate) fn later(kernel: &Arc<Kernel>, returned: Vec<(Arc<Session>, Item)>) {
+    let kernel2 = kernel.clone();
+    kernel.context.spawn(Box::pin(async move {
+        for (session, item) in returned {
+            take_back(&kernel2, &session.owner, &session, vec![item]);
+        }
+    }));
+}
+
+/// Rows of effects that failed never existed: they are on no way.
+pub(crate) fn unreserve(kernel: &Arc<Kernel>, effects: Effects) {
+    let rows: Vec<_> = effects.deliveries.into_iter().filter(|delivery| delivery.item.row != 0).collect();
+    if rows.is_empty() {
+        return;
+    }
+    kernel.context.spawn(Box::pin(async move {
+        for Delivery { session, item } in rows {
+            session.owner.lock().give_up(item.row, session.id);
+        }
+    }));
+}
+
+/// Gives what a session did not take to the other sessions of the account that take messages, in order; what nobody
+/// takes stays in the store or is answered as for an absent resource.
+pub(crate) fn take_back(kernel: &Arc<Kernel>, owner: &Arc<Owner>, from: &Arc<Session>, items: Vec<Item>) {
+    let mut account = owner.lock();
+    let mut effects = Effects::default();
+    for item in items {
+        if item.row != 0 && !account.give_up(item.row, from.id) {
+            // Another session has it or carries it.
+            continue;
+        }
+        let Some(heir) = heir(&account, from, &item) else {
+            refuse(&account, owner, from, &item, &mut effects);
+            continue;
+        };
+        if item.row != 0 {
+            account.in_flight.push(InFlight { row: item.row, session: heir.id });
+        }
+        effects.deliveries.push(Delivery { session: heir, item });
+    }
+    kernel.hand_over(effects, &[owner], None);
+}
+
+/// The available session of highest priority that takes a message in place of the one that has gone. A stored message,
+/// or one that was sent to the full address of the session (RFC 6121 §8.5.3.2.1), goes on; one without a row to the bare
+/// address has gone to the others already.
+fn heir(account: &Account, gone: &Session, item: &Item) -> Option<Arc<Session>> {
+    let stanza = &item.stanza;
+    let was_for_it_alone = item.row != 0 || stanza.to.as_ref().is_some_and(|to| !to.is_bare());
+    if stanza.kind != Kind::Message || !matches!(stanza.ty, Type::Normal | Type::Chat) || !was_for_it_alone {
+        return None;
+    }
+    others(account, gone).max_by_key(|attached| attached.priority).map(|attached| attached.session.clone())
+}
+
+fn others<'a>(account: &'a Account, gone: &'a Session) -> impl Iterator<Item = &'a Attached> {
+    account.sessions.iter().filter(|other| {
+        other.takes_messages() && other.session.id != gone.id && !other.session.mailbox.is_closed()
+    })
+}
+
+/// A request to a session that has gone is answered, and so is a message that nobody has; the rest is dropped, as it
+/// would have been had the session gone a moment earlier.
+fn refuse(account: &Account, owner: &Arc<Owner>, gone: &Session, item: &Item, effects: &mut Effects) {
+    let stanza = &item.stanza;
+    let is_lost = match stanza.kind {
+        Kind::Iq => matches!(stanza.ty, Type::Get | Type::Set),
+        Kind::Message => {
+            item.row == 0
+                && matches!(stanza.ty, Type::Normal | Type::Chat)
+                && stanza.child("body", linnet_xmpp::ns::CLIENT).is_some()
+                && others(account, gone).next().is_none()
+        }
+        Kind::Presence => false,
+    };
+    if !is_lost {
+        return;
+    }
+    if let (Some(sender), Some(reply)) = (&stanza.from, stanza.error(&Condition::ServiceUnavailable.into())) {
+        let to = vec![sender.clone()];
+        effects.emissions.push((owner.clone(), Emission { stanza: Arc::new(reply), to }));
+    }
+}

@@ -1,0 +1,473 @@
+//! The way of a stanza, from top to bottom: admit, load, then under the owners' locks the sender's side (guard, rewrite,
+//! send) and the recipient's side (guard, rewrite, record, receive; or iq), and the effects are handed over before the
+//! locks are let go. So later stanzas see the new state at once (RFC 6120 §10.1), and no order is lost.
+//!
+//! Everything between load and hand-over is synchronous. Invariant: a stanza that a hook panics on is answered with
+//! internal-server-error and changes nothing.
+
+use crate::{
+    Kernel,
+    account::Account,
+    effects::{Cause, Delivery, Effects},
+    hooks::{Ask, At, Handler, Iq, NoHandler, Onward, Refusal, Side},
+    limits,
+    mailbox::Item,
+    owner::{Owner, lock_two},
+    session::Session,
+    turn::{Changes, Turn},
+};
+use bytes::Bytes;
+use linnet_xmpp::{
+    Jid, Stanza, StanzaError,
+    stanza::{Condition, Kind, Rejected, Type},
+    stream::{StreamCondition, StreamError},
+};
+use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::{Arc, atomic::Ordering},
+};
+
+/// Where a stanza enters.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Origin<'a> {
+    /// A session of ours sent it.
+    Session(&'a Arc<Session>),
+    /// An owner sends it on; its own side has been done.
+    Owner(&'a Arc<Owner>),
+}
+
+impl Origin<'_> {
+    fn owner(&self) -> &Arc<Owner> {
+        match self {
+            Origin::Session(session) => &session.owner,
+            Origin::Owner(owner) => owner,
+        }
+    }
+
+    fn session(&self) -> Option<&Arc<Session>> {
+        match self {
+            Origin::Session(session) => Some(session),
+            Origin::Owner(_) => None,
+        }
+    }
+}
+
+/// Whom a stanza addresses.
+enum Target {
+    /// The sender's own account, or one of its sessions.
+    Own,
+    /// Another account here, or one of its sessions.
+    Account,
+    /// The server.
+    Server,
+    /// Somebody elsewhere.
+    Remote,
+}
+
+/// An owner and its account, locked by the caller.
+type Locked<'a> = (&'a Arc<Owner>, &'a mut Account);
+
+/// What the hooks of both sides decided.
+#[derive(Default)]
+struct Passage {
+    out: Option<Changes>,
+    inward: Option<Changes>,
+    reply: Option<Stanza>,
+    later: Option<(&'static Iq, At, Jid)>,
+}
+
+impl Kernel {
+    /// Takes what a session's stream gave. Waits only while an account is loaded.
+    pub async fn handle(self: &Arc<Self>, session: &Arc<Session>, stanza: Result<Stanza, Box<Rejected>>) {
+        match stanza {
+            Ok(stanza) => {
+                if let Some(stanza) = self.admit(session, stanza) {
+                    self.route(Origin::Session(session), stanza).await;
+                }
+            }
+            Err(rejected) => self.refuse(session, &rejected.stanza, &rejected.error),
+        }
+    }
+
+    /// Stamps `from` and `xml:lang`. A session that claims to be somebody else is ended (RFC 6120 §8.1.2.1).
+    fn admit(self: &Arc<Self>, session: &Arc<Session>, mut stanza: Stanza) -> Option<Stanza> {
+        let own = &session.address;
+        if let Some(from) = &stanza.from
+            && from != own
+            && from.as_str() != own.bare_str()
+        {
+            let text = "the 'from' of a stanza must be your own address";
+            session.mailbox.close(Some(StreamError::new(StreamCondition::InvalidFrom).text(text)));
+            return None;
+        }
+        stanza.from = Some(own.clone());
+        if stanza.lang.is_none() {
+            stanza.lang = session.lang();
+        }
+        Some(stanza)
+    }
+
+    /// Answers with an error, in the order of the lane.
+    fn refuse(self: &Arc<Self>, session: &Arc<Session>, stanza: &Stanza, error: &StanzaError) {
+        let Some(mut reply) = stanza.error(error) else { return };
+        reply.to = Some(session.address.clone());
+        let delivery = Delivery { session: session.clone(), item: Item::plain(Arc::new(reply)) };
+        let effects = Effects { deliveries: [delivery].into_iter().collect(), ..Effects::default() };
+        let _order = session.owner.lock();
+        self.hand_over(effects, &[&session.owner], None);
+    }
+
+    pub(crate) async fn route(self: &Arc<Self>, origin: Origin<'_>, stanza: Stanza) {
+        let mut stanza = stanza;
+        loop {
+            let Err(back) = self.try_route(origin, stanza) else { return };
+            stanza = back;
+            let sender = origin.owner().address.clone();
+            let recipient = stanza.to.as_ref().filter(|to| self.is_local_account(Some(*to))).map(Jid::bare);
+            for address in std::iter::once(sender).chain(recipient) {
+                if let Err(error) = self.owner(&address).await {
+                    tracing::error!(%error, account = %address, "an account could not be loaded");
+                    if let Origin::Session(session) = origin {
+                        let text = "your or your contact's data cannot be read at the moment";
+                        let error = StanzaError::new(Condition::InternalServerError).text(text);
+                        self.refuse(session, &stanza, &error);
+                    }
+                    return;
+                }
+            }
+        }
+    }
+
+    pub(crate) fn is_local_account(&self, to: Option<&Jid>) -> bool {
+        to.is_some_and(|to| to.local().is_some() && self.serves(to.domain()))
+    }
+
+    fn target(&self, sender: &Jid, to: Option<&Jid>) -> Target {
+        match to {
+            None => Target::Own,
+            Some(to) if to.bare_str() == sender.as_str() => Target::Own,
+            Some(to) if !self.serves(to.domain()) => Target::Remote,
+            Some(to) if to.local().is_none() => Target::Server,
+            Some(_) => Target::Account,
+        }
+    }
+
+    /// Routes if both owners are loaded; else gives the stanza back.
+    fn try_route(self: &Arc<Self>, origin: Origin<'_>, stanza: Stanza) -> Result<(), Stanza> {
+        let sender = origin.owner();
+        let target = self.target(&sender.address, stanza.to.as_ref());
+        let recipient = match (&target, &stanza.to) {
+            (Target::Account, Some(to)) => match self.owners.loaded(to.bare_str()) {
+                Some(recipient) => Some(recipient),
+                None => return Err(stanza),
+            },
+            _ => None,
+        };
+        let stanza = Arc::new(stanza);
+        let done = match (&recipient, origin) {
+            (Some(recipient), Origin::Session(_)) => {
+                let (mut a, mut b) = lock_two(sender, recipient);
+                if sender.is_stale() || recipient.is_stale() {
+                    false
+                } else {
+                    self.pass(origin, &target, &stanza, Some((sender, &mut *a)), Some((recipient, &mut *b)));
+                    true
+                }
+            }
+            (Some(recipient), Origin::Owner(_)) => {
+                let mut b = recipient.lock();
+                let fresh = !recipient.is_stale();
+                if fresh {
+                    self.pass(origin, &target, &stanza, None, Some((recipient, &mut *b)));
+                }
+                fresh
+            }
+            (None, _) => {
+                let mut a = sender.lock();
+                let fresh = !sender.is_stale();
+                if fresh {
+                    self.pass(origin, &target, &stanza, Some((sender, &mut *a)), None);
+                }
+                fresh
+            }
+        };
+        if done { Ok(()) } else { Err(Arc::unwrap_or_clone(stanza)) }
+    }
+
+    /// Runs the hooks of both sides and hands the effects over. The owners given are locked by the caller.
+    fn pass<'a>(
+        self: &Arc<Self>,
+        origin: Origin<'_>,
+        target: &Target,
+        stanza: &Arc<Stanza>,
+        mut sender: Option<Locked<'a>>,
+        mut recipient: Option<Locked<'a>>,
+    ) {
+        let decided = catch_unwind(AssertUnwindSafe(|| {
+            let out = sender.as_ref().map(|(_, account)| &**account);
+            let inward = recipient.as_ref().map(|(_, account)| &**account);
+            self.decide(origin, target, stanza, out, inward)
+        }));
+        let decided = decided.unwrap_or_else(|_| {
+            tracing::error!(kind = ?stanza.kind, "a feature panicked; the stanza is answered with an error");
+            Err(Refusal::Error(StanzaError::new(Condition::InternalServerError)))
+        });
+        let mut effects = Effects::default();
+        let mut later = None;
+        let reply = match decided {
+            Ok(passage) => {
+                if let (Some(changes), Some((owner, account))) = (passage.out, &mut sender) {
+                    changes.apply(owner, account, &mut effects);
+                }
+                if let Some(changes) = passage.inward {
+                    // A stanza to one's own account changes the sender's.
+                    if let Some((owner, account)) = recipient.as_mut().or(sender.as_mut()) {
+                        changes.apply(owner, account, &mut effects);
+                    }
+                }
+                later = passage.later;
+                passage.reply
+            }
+            Err(Refusal::Silent) => None,
+            Err(Refusal::Error(error)) => stanza.error(&error),
+        };
+        if let (Some(mut reply), Some(session)) = (reply, origin.session()) {
+            reply.to = Some(session.address.clone());
+            let item = Item::plain(Arc::new(reply));
+            effects.deliveries.push(Delivery { session: session.clone(), item });
+        }
+        let cause = origin.session().map(|session| Cause { session: session.clone(), stanza: stanza.clone() });
+        match (sender.map(|(owner, _)| owner), recipient.map(|(owner, _)| owner)) {
+            (Some(a), Some(b)) => self.hand_over(effects, &[a, b], cause),
+            (Some(a), None) | (None, Some(a)) => self.hand_over(effects, &[a], cause),
+            (None, None) => {}
+        }
+        if let (Some((iq, at, owner)), Some(session)) = (later, origin.session()) {
+            self.ask_later(session, iq, at, owner, stanza);
+        }
+    }
+
+    fn decide(
+        self: &Arc<Self>,
+        origin: Origin<'_>,
+        target: &Target,
+        stanza: &Arc<Stanza>,
+        sender: Option<&Account>,
+        recipient: Option<&Account>,
+    ) -> Result<Passage, Refusal> {
+        let mut passage = Passage::default();
+        let mut current = stanza.clone();
+        if let (Some(account), Some(session)) = (sender, origin.session()) {
+            let onward = self.send_side(account, session, &mut current, &mut passage)?;
+            if let Onward::Done = onward {
+                return Ok(passage);
+            }
+        }
+        match (target, recipient.or(sender)) {
+            (Target::Remote, _) => return Err(remote(&current)),
+            (Target::Server, Some(account)) => self.server(account, origin, &current, &mut passage)?,
+            (Target::Own, Some(account)) if is_for_the_account(&current) => {
+                self.iq(At::Own, account, origin, &current, &mut passage)?;
+            }
+            (Target::Account, Some(account)) if current.kind == Kind::Iq && is_bare(&current) => {
+                self.guard(Side::In, account, &current)?;
+                self.iq(At::Account, account, origin, &current, &mut passage)?;
+            }
+            (_, Some(account)) => self.receive_side(account, origin, current, &mut passage)?,
+            (_, None) => {}
+        }
+        Ok(passage)
+    }
+
+    /// guard, rewrite, send.
+    fn send_side(
+        self: &Arc<Self>,
+        account: &Account,
+        session: &Arc<Session>,
+        stanza: &mut Arc<Stanza>,
+        passage: &mut Passage,
+    ) -> Result<Onward, Refusal> {
+        self.guard_of(Side::Out, account, stanza, Some(session.id))?;
+        self.rewrite(Side::Out, account, stanza);
+        let Some(send) = self.hooks.send[stanza.kind as usize] else { return Ok(Onward::Forward) };
+        let before = stanza.clone();
+        let mut turn = Turn::new(self, account, &before, Side::Out, At::Own, Some(session.id));
+        let onward = send(&mut turn, Arc::make_mut(stanza))?;
+        passage.out = Some(turn.into_changes());
+        Ok(onward)
+    }
+
+    /// guard, rewrite, record, receive.
+    fn receive_side(
+        self: &Arc<Self>,
+        account: &Account,
+        origin: Origin<'_>,
+        mut stanza: Arc<Stanza>,
+        passage: &mut Passage,
+    ) -> Result<(), Refusal> {
+        self.guard(Side::In, account, &stanza)?;
+        if !account.exists {
+            return Err(absent(&stanza));
+        }
+        self.rewrite(Side::In, account, &mut stanza);
+        let session = origin.session().map(|session| session.id);
+        let mut turn = Turn::new(self, account, &stanza, Side::In, At::Account, session);
+        let mut row = 0;
+        if let (Kind::Message, Some((table, flags_of))) = (stanza.kind, self.hooks.record) {
+            let flags = flags_of(&turn);
+            if flags != 0 {
+                if account.stored >= limits::STORED {
+                    let text = "too many messages are waiting for this account";
+                    return Err(StanzaError::new(Condition::ServiceUnavailable).text(text).into());
+                }
+                let peer = stanza.from.clone().unwrap_or_else(|| account.address.clone());
+                row = turn.append(table, flags, &peer, self.hooks.offline);
+            }
+        }
+        if let Some(receive) = self.hooks.receive[stanza.kind as usize] {
+            receive(&mut turn, row)?;
+        }
+        passage.inward = Some(turn.into_changes());
+        Ok(())
+    }
+
+    fn guard(self: &Arc<Self>, side: Side, account: &Account, stanza: &Arc<Stanza>) -> Result<(), Refusal> {
+        self.guard_of(side, account, stanza, None)
+    }
+
+    fn guard_of(
+        self: &Arc<Self>,
+        side: Side,
+        account: &Account,
+        stanza: &Arc<Stanza>,
+        session: Option<u64>,
+    ) -> Result<(), Refusal> {
+        let guards = &self.hooks.guards[stanza.kind as usize];
+        if guards.is_empty() {
+            return Ok(());
+        }
+        let turn = Turn::new(self, account, stanza, side, At::Account, session);
+        guards.iter().try_for_each(|guard| guard(&turn))
+    }
+
+    fn rewrite(&self, side: Side, account: &Account, stanza: &mut Arc<Stanza>) {
+        for rewrite in &self.hooks.rewrites[stanza.kind as usize] {
+            rewrite(self, account, side, Arc::make_mut(stanza));
+        }
+    }
+
+    /// A stanza to our domain.
+    fn server(
+        self: &Arc<Self>,
+        account: &Account,
+        origin: Origin<'_>,
+        stanza: &Arc<Stanza>,
+        passage: &mut Passage,
+    ) -> Result<(), Refusal> {
+        let to_a_resource = stanza.to.as_ref().is_some_and(|to| to.resource().is_some());
+        match stanza.kind {
+            Kind::Iq if to_a_resource => Err(absent(stanza)),
+            Kind::Iq => self.iq(At::Server, account, origin, stanza, passage),
+            Kind::Message => Err(absent(stanza)),
+            Kind::Presence => Ok(()),
+        }
+    }
+
+    /// An iq that the server answers itself.
+    fn iq(
+        self: &Arc<Self>,
+        at: At,
+        account: &Account,
+        origin: Origin<'_>,
+        stanza: &Arc<Stanza>,
+        passage: &mut Passage,
+    ) -> Result<(), Refusal> {
+        if !matches!(stanza.ty, Type::Get | Type::Set) {
+            // Results and errors answer what the server asked, e.g. roster pushes: nothing follows from them.
+            return Ok(());
+        }
+        let Some(payload) = stanza.payload() else { return Err(StanzaError::new(Condition::BadRequest).into()) };
+        if at == At::Account && !account.exists {
+            return Err(absent(stanza));
+        }
+        let iq = match self.hooks.iq(payload.name(), payload.ns(), stanza.ty == Type::Get, at) {
+            Ok(iq) => iq,
+            Err(NoHandler::WrongType) => return Err(StanzaError::new(Condition::BadRequest).into()),
+            Err(NoHandler::UnknownPayload) => return Err(StanzaError::new(Condition::ServiceUnavailable).into()),
+        };
+        match iq.handler {
+            Handler::Now(run) => {
+                let session = origin.session().map(|session| session.id);
+                let mut turn = Turn::new(self, account, stanza, Side::In, at, session);
+                let answer: Bytes = run(&mut turn)?;
+                passage.inward = Some(turn.into_changes());
+                passage.reply = Some(stanza.result(answer));
+            }
+            Handler::Later(_) => {
+                let owner = match at {
+                    At::Own | At::Account => account.address.clone(),
+                    At::Server => stanza.to.as_ref().map_or_else(|| account.address.domain_jid(), Jid::domain_jid),
+                };
+                passage.later = Some((iq, at, owner));
+            }
+        }
+        Ok(())
+    }
+
+    /// Answers an iq beside its lane, behind everything that was handed over before, so that one reads one's own writes.
+    fn ask_later(self: &Arc<Self>, session: &Arc<Session>, iq: &'static Iq, at: At, owner: Jid, stanza: &Arc<Stanza>) {
+        let Handler::Later(run) = iq.handler else { return };
+        if session.later.fetch_add(1, Ordering::AcqRel) as usize >= limits::LATER {
+            session.later.fetch_sub(1, Ordering::AcqRel);
+            let text = "too many requests at once; wait for the answers";
+            let error = StanzaError::new(Condition::ResourceConstraint).text(text);
+            if let Some(reply) = stanza.error(&error) {
+                // A session that has gone needs no answer.
+                let _ = session.mailbox.push(Item::plain(Arc::new(reply)));
+            }
+            return;
+        }
+        let (kernel, session, stanza) = (self.clone(), session.clone(), stanza.clone());
+        self.context.spawn(Box::pin(async move {
+            kernel.barrier().await;
+            let ask = Ask { kernel, stanza: stanza.clone(), at, owner, session: Some(session.clone()) };
+            let reply = match run(ask).await {
+                Ok(answer) => Some(stanza.result(answer)),
+                Err(error) => stanza.error(&error),
+            };
+            session.later.fetch_sub(1, Ordering::AcqRel);
+            if let Some(mut reply) = reply {
+                reply.to = Some(session.address.clone());
+                // A session that has gone needs no answer.
+                let _ = session.mailbox.push_pulled(Item::plain(Arc::new(reply))).await;
+            }
+        }));
+    }
+}
+
+/// Whether a stanza to the sender's own account is a request to the server on its behalf.
+fn is_for_the_account(stanza: &Stanza) -> bool {
+    stanza.kind == Kind::Iq && stanza.to.as_ref().is_none_or(Jid::is_bare)
+}
+
+fn is_bare(stanza: &Stanza) -> bool {
+    stanza.to.as_ref().is_some_and(Jid::is_bare)
+}
+
+/// What the sender gets for a stanza to nobody: an error for requests and messages, nothing for presence
+/// (RFC 6121 §8.5.1; `stanza.error` gives none for what may not be answered).
+fn absent(stanza: &Stanza) -> Refusal {
+    match stanza.kind {
+        Kind::Presence => Refusal::Silent,
+        Kind::Message if stanza.ty == Type::Headline => Refusal::Silent,
+        Kind::Message | Kind::Iq => StanzaError::new(Condition::ServiceUnavailable).into(),
+    }
+}
+
+/// What the sender gets for a stanza to a domain that cannot be reached.
+fn remote(stanza: &Stanza) -> Refusal {
+    if stanza.kind == Kind::Presence && stanza.ty != Type::Subscribe {
+        return Refusal::Silent;
+    }
+    StanzaError::new(Condition::RemoteServerNotFound).into()
+}

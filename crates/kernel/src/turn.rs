@@ -1,0 +1,239 @@
+//! What a synchronous hook sees and leaves behind: one stanza on one side of its way. Reading is free; changes are kept
+//! and applied by the kernel after the last hook, under the same lock.
+
+use crate::{
+    Kernel,
+    account::{Account, Attached, Document, InFlight, Mark},
+    effects::{Delivery, Effects},
+    hooks::{At, Relation, Side},
+    mailbox::{HeadKind, Item},
+    outbox::Emission,
+    owner::Owner,
+    session::Session,
+};
+use bytes::Bytes;
+use linnet_xmpp::{Jid, Stanza, stream::StreamError};
+use smallvec::SmallVec;
+use std::{
+    any::{Any, TypeId},
+    sync::Arc,
+    time::SystemTime,
+};
+use store::{Condition, LogTable, Write};
+
+/// One stanza on one side.
+pub struct Turn<'a> {
+    /// The server.
+    pub kernel: &'a Arc<Kernel>,
+    /// The account on whose behalf hooks run, as it was before the stanza.
+    pub account: &'a Account,
+    /// The stanza. In `Hook::Ended` an empty unavailable presence from the session.
+    pub stanza: &'a Arc<Stanza>,
+    /// Which side.
+    pub side: Side,
+    /// Whom an iq addresses.
+    pub at: At,
+    /// The session that sent it, where it is one of this account's.
+    pub session: Option<&'a Attached>,
+    changes: Changes,
+}
+
+impl std::fmt::Debug for Turn<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Turn").field("account", &self.account.address).field("side", &self.side).finish_non_exhaustive()
+    }
+}
+
+/// What hooks want changed.
+#[derive(Debug, Default)]
+pub(crate) struct Changes {
+    conditions: Vec<Condition>,
+    writes: Vec<Write>,
+    documents: Vec<(TypeId, Document)>,
+    sessions: SmallVec<[(u64, SessionChange); 1]>,
+    deliveries: SmallVec<[Delivery; 2]>,
+    emissions: Vec<Emission>,
+    stored_cleared: bool,
+    row: Option<Row>,
+}
+
+#[derive(Debug)]
+struct Row {
+    id: u64,
+    counts_as_stored: bool,
+}
+
+#[derive(Debug)]
+enum SessionChange {
+    Presence(Option<Arc<Stanza>>, i8),
+    Directed(Jid, bool),
+    Mark(Mark, bool),
+    CatchUp,
+    End(StreamError),
+}
+
+impl<'a> Turn<'a> {
+    pub(crate) fn new(
+        kernel: &'a Arc<Kernel>,
+        account: &'a Account,
+        stanza: &'a Arc<Stanza>,
+        side: Side,
+        at: At,
+        session: Option<u64>,
+    ) -> Turn<'a> {
+        let session = session.and_then(|id| account.session(id));
+        Turn { kernel, account, stanza, side, at, session, changes: Changes::default() }
+    }
+
+    /// Who acts: the stanza's sender.
+    pub fn actor(&self) -> &Jid {
+        self.stanza.from.as_ref().unwrap_or(&self.account.address)
+    }
+
+    /// The wall clock.
+    pub fn now(&self) -> SystemTime {
+        self.kernel.context.now()
+    }
+
+    /// How the actor stands to the account.
+    pub fn relation(&self) -> Relation {
+        crate::access::relation(self.kernel, self.account, self.actor())
+    }
+
+    /// A feature's document, where the account exists.
+    pub fn document<T: Any + Send + Sync>(&self) -> Option<&'a T> {
+        self.account.document()
+    }
+
+    /// Demands something of the store for all writes of this stanza.
+    pub fn require(&mut self, condition: Condition) {
+        self.changes.conditions.push(condition);
+    }
+
+    /// Writes something, together with all other writes of this stanza.
+    pub fn write(&mut self, write: Write) {
+        self.changes.writes.push(write);
+    }
+
+    /// Replaces a document in memory. What is stored is the feature's own [`Turn::write`].
+    pub fn set<T: Any + Send + Sync>(&mut self, document: T) {
+        self.changes.documents.push((TypeId::of::<T>(), Arc::new(document)));
+    }
+
+    /// Puts a stanza into the mailbox of one of the account's sessions. `to`: None where the stanza's own is right.
+    pub fn deliver(&mut self, to: &Attached, stanza: Arc<Stanza>, address: Option<Jid>) {
+        let item = Item { to: address, ..Item::plain(stanza) };
+        self.changes.deliveries.push(Delivery { session: to.session.clone(), item });
+    }
+
+    /// Puts the turn's stanza into the mailbox of one of the account's sessions, as the row that was made of it.
+    pub fn deliver_row(&mut self, to: &Attached, row: u64) {
+        let head = if row == 0 { HeadKind::Plain } else { HeadKind::Row };
+        let item = Item { stanza: self.stanza.clone(), to: None, head, row };
+        self.changes.deliveries.push(Delivery { session: to.session.clone(), item });
+    }
+
+    /// Sends a stanza on to further addresses, in the account's name; `from` must be the account's or one of its
+    /// sessions'. Each gets it with his own `to`.
+    pub fn emit(&mut self, stanza: Stanza, to: Vec<Jid>) {
+        if !to.is_empty() {
+            self.changes.emissions.push(Emission { stanza: Arc::new(stanza), to });
+        }
+    }
+
+    /// Sets what is known of a session's presence; `None`: it is unavailable.
+    pub fn set_presence(&mut self, session: &Attached, presence: Option<Arc<Stanza>>, priority: i8) {
+        self.changes.sessions.push((session.session.id, SessionChange::Presence(presence, priority)));
+    }
+
+    /// Remembers or forgets that a session sent directed presence.
+    pub fn set_directed(&mut self, session: &Attached, to: Jid, available: bool) {
+        self.changes.sessions.push((session.session.id, SessionChange::Directed(to, available)));
+    }
+
+    /// Sets or clears a mark of a session.
+    pub fn mark(&mut self, session: &Attached, mark: Mark, on: bool) {
+        self.changes.sessions.push((session.session.id, SessionChange::Mark(mark, on)));
+    }
+
+    /// Gives the session the stored messages, if no other session is catching up.
+    pub fn catch_up(&mut self, session: &Attached) {
+        self.changes.sessions.push((session.session.id, SessionChange::CatchUp));
+    }
+
+    /// Ends a session with an error.
+    pub fn end(&mut self, session: &Attached, error: StreamError) {
+        self.changes.sessions.push((session.session.id, SessionChange::End(error)));
+    }
+
+    /// The stored messages were removed.
+    pub fn clear_stored(&mut self) {
+        self.changes.stored_cleared = true;
+    }
+
+    /// Makes a row of the stanza in the account's log; returns its id.
+    pub(crate) fn append(&mut self, table: LogTable, flags: u32, peer: &Jid, offline: Option<(LogTable, u32)>) -> u64 {
+        let id = self.kernel.ids.next(self.now());
+        let owner: Box<str> = self.account.address.as_str().into();
+        let rows = vec![store::LogIndex { owner, id, peer: peer.bare_str().into(), flags }];
+        let body: Bytes = self.stanza.to_bytes();
+        self.write(Write::LogAppend { table, rows, body });
+        let counts_as_stored = offline.is_some_and(|(log, mask)| log == table && flags & mask != 0);
+        self.changes.row = Some(Row { id, counts_as_stored });
+        id
+    }
+
+    pub(crate) fn into_changes(self) -> Changes {
+        self.changes
+    }
+}
+
+impl Changes {
+    /// Applies what hooks left, in memory at once and in `effects` for the store and the mailboxes.
+    pub(crate) fn apply(self, owner: &Arc<Owner>, account: &mut Account, effects: &mut Effects) {
+        effects.conditions.extend(self.conditions);
+        effects.writes.extend(self.writes);
+        for (id, document) in self.documents {
+            account.set_document(id, document);
+        }
+        for delivery in self.deliveries {
+            if delivery.item.row != 0 {
+                account.in_flight.push(InFlight { row: delivery.item.row, session: delivery.session.id });
+            }
+            effects.deliveries.push(delivery);
+        }
+        effects.emissions.extend(self.emissions.into_iter().map(|emission| (owner.clone(), emission)));
+        if self.stored_cleared {
+            account.stored = 0;
+        }
+        if self.row.is_some_and(|row| row.counts_as_stored && row.id != 0) {
+            account.stored += 1;
+        }
+        for (id, change) in self.sessions {
+            apply_to_session(account, id, change, effects);
+        }
+    }
+}
+
+fn apply_to_session(account: &mut Account, id: u64, change: SessionChange, effects: &mut Effects) {
+    let catching_up = account.catching_up;
+    let Some(attached) = account.session_mut(id) else { return };
+    let session: Arc<Session> = attached.session.clone();
+    match change {
+        SessionChange::Presence(presence, priority) => {
+            attached.presence = presence;
+            attached.priority = priority;
+        }
+        SessionChange::Directed(to, available) => Account::remember_directed(attached, to, available),
+        SessionChange::Mark(mark, true) => attached.marks |= mark.0,
+        SessionChange::Mark(mark, false) => attached.marks &= !mark.0,
+        SessionChange::CatchUp if catching_up.is_none() && account.stored > 0 => {
+            account.catching_up = Some(id);
+            session.mailbox.hold();
+            effects.catch_up.push(session);
+        }
+        SessionChange::CatchUp => {}
+        SessionChange::End(error) => effects.endings.push((session, error)),
+    }
+}
+
