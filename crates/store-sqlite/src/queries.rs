@@ -1,0 +1,214 @@
+//! What readers ask. All statements name their index by how they are written; a test looks at the plans.
+
+use bytes::Bytes;
+use rusqlite::types::ValueRef;
+use rusqlite::{Connection, OptionalExtension, Row, params};
+use store::{DocTable, LogQuery, LogRow, LogTable, MAX_ID, MapRow, MapTable};
+
+macro_rules! of_owner {
+    ($shape:literal) => {
+        concat!(
+            "owner = (SELECT id FROM owners WHERE address = ?1) ",
+            "AND tbl = (SELECT id FROM tables WHERE shape = '",
+            $shape,
+            "' AND name = ?2) "
+        )
+    };
+}
+
+const ACCOUNT: &str = "SELECT value FROM accounts WHERE address = ?1";
+const ACCOUNTS: &str = "SELECT address, value FROM accounts ORDER BY address LIMIT ?1";
+const ACCOUNTS_AFTER: &str = "SELECT address, value FROM accounts WHERE address > ?2 ORDER BY address LIMIT ?1";
+const DOC: &str = concat!("SELECT value FROM docs WHERE ", of_owner!("doc"));
+const MAP_ROW: &str = concat!(
+    "SELECT key, sequence, second, value FROM maps INDEXED BY maps_key WHERE ",
+    of_owner!("map"),
+    "AND key = ?3"
+);
+const MAP_ROWS: &str = concat!(
+    "SELECT key, sequence, second, value FROM maps INDEXED BY maps_sequence WHERE ",
+    of_owner!("map"),
+    "AND sequence > ?3 ORDER BY sequence LIMIT ?4"
+);
+const MAP_SECOND: &str = "SELECT key, sequence, second, value, address \
+     FROM maps INDEXED BY maps_second CROSS JOIN owners ON owners.id = maps.owner \
+     WHERE tbl = (SELECT id FROM tables WHERE shape = 'map' AND name = ?1) AND second = ?2 ORDER BY sequence LIMIT ?3";
+const LOG_COUNT: &str =
+    concat!("SELECT count(*) FROM log_rows WHERE ", of_owner!("log"), "AND (?3 = 0 OR flags & ?3 != 0)");
+
+macro_rules! log_rows {
+    ($rows:literal, $peer:literal, $order:literal) => {
+        concat!(
+            "SELECT log_rows.id, peer, flags, log_bodies.body FROM ",
+            $rows,
+            " CROSS JOIN log_bodies ON log_bodies.id = log_rows.body WHERE ",
+            of_owner!("log"),
+            "AND log_rows.id BETWEEN ?3 AND ?4 AND (?5 = 0 OR flags & ?5 != 0) ",
+            $peer,
+            "ORDER BY log_rows.id ",
+            $order,
+            " LIMIT ?6"
+        )
+    };
+}
+
+const LOG: &str = log_rows!("log_rows", "", "ASC");
+const LOG_BACKWARDS: &str = log_rows!("log_rows", "", "DESC");
+const LOG_PEER: &str = log_rows!("log_rows INDEXED BY log_rows_peer", "AND peer = ?7 ", "ASC");
+const LOG_PEER_BACKWARDS: &str = log_rows!("log_rows INDEXED BY log_rows_peer", "AND peer = ?7 ", "DESC");
+
+pub(crate) fn account(connection: &Connection, owner: &str) -> rusqlite::Result<Option<Bytes>> {
+    connection.prepare_cached(ACCOUNT)?.query_row([owner], |row| bytes(row, 0)).optional()
+}
+
+pub(crate) fn accounts(
+    connection: &Connection,
+    after: Option<&str>,
+    limit: usize,
+) -> rusqlite::Result<Vec<(Box<str>, Bytes)>> {
+    let account = |row: &Row<'_>| Ok((text(row, 0)?, bytes(row, 1)?));
+    match after {
+        None => connection.prepare_cached(ACCOUNTS)?.query_map([at_most(limit)], account)?.collect(),
+        Some(after) => {
+            connection.prepare_cached(ACCOUNTS_AFTER)?.query_map(params![at_most(limit), after], account)?.collect()
+        }
+    }
+}
+
+pub(crate) fn account_count(connection: &Connection) -> rusqlite::Result<u64> {
+    connection.prepare_cached("SELECT accounts FROM state")?.query_row([], |row| number(row, 0))
+}
+
+pub(crate) fn doc(connection: &Connection, table: DocTable, owner: &str) -> rusqlite::Result<Option<Bytes>> {
+    connection.prepare_cached(DOC)?.query_row([owner, table.0], |row| bytes(row, 0)).optional()
+}
+
+pub(crate) fn map_row(
+    connection: &Connection,
+    table: MapTable,
+    owner: &str,
+    key: &str,
+) -> rusqlite::Result<Option<MapRow>> {
+    connection.prepare_cached(MAP_ROW)?.query_row([owner, table.0, key], read_map_row).optional()
+}
+
+pub(crate) fn map_rows(
+    connection: &Connection,
+    table: MapTable,
+    owner: &str,
+    after: Option<u64>,
+    limit: usize,
+) -> rusqlite::Result<Vec<MapRow>> {
+    let after = after.unwrap_or(0).min(MAX_ID) as i64;
+    let mut statement = connection.prepare_cached(MAP_ROWS)?;
+    statement.query_map(params![owner, table.0, after, at_most(limit)], read_map_row)?.collect()
+}
+
+pub(crate) fn map_second(
+    connection: &Connection,
+    table: MapTable,
+    second: &str,
+    limit: usize,
+) -> rusqlite::Result<Vec<(Box<str>, MapRow)>> {
+    let mut statement = connection.prepare_cached(MAP_SECOND)?;
+    let rows =
+        statement.query_map(params![table.0, second, at_most(limit)], |row| Ok((text(row, 4)?, read_map_row(row)?)))?;
+    rows.collect()
+}
+
+pub(crate) fn log_rows(
+    connection: &Connection,
+    table: LogTable,
+    owner: &str,
+    query: &LogQuery,
+) -> rusqlite::Result<Vec<LogRow>> {
+    let first = query.after.map_or(0, |after| after.saturating_add(1));
+    let last = match query.before {
+        Some(0) => return Ok(Vec::new()),
+        Some(before) => (before - 1).min(MAX_ID),
+        None => MAX_ID,
+    };
+    if first > last {
+        return Ok(Vec::new());
+    }
+    let (first, last, limit) = (first as i64, last as i64, at_most(query.limit));
+    let read = |row: &Row<'_>| {
+        Ok(LogRow { id: number(row, 0)?, peer: text(row, 1)?, flags: row.get(2)?, body: bytes(row, 3)? })
+    };
+    match &query.peer {
+        None => {
+            let sql = if query.backwards { LOG_BACKWARDS } else { LOG };
+            let parameters = params![owner, table.0, first, last, query.any_flag, limit];
+            connection.prepare_cached(sql)?.query_map(parameters, read)?.collect()
+        }
+        Some(peer) => {
+            let sql = if query.backwards { LOG_PEER_BACKWARDS } else { LOG_PEER };
+            let parameters = params![owner, table.0, first, last, query.any_flag, limit, peer];
+            connection.prepare_cached(sql)?.query_map(parameters, read)?.collect()
+        }
+    }
+}
+
+pub(crate) fn log_count(connection: &Connection, table: LogTable, owner: &str, any_flag: u32) -> rusqlite::Result<u64> {
+    connection.prepare_cached(LOG_COUNT)?.query_row(params![owner, table.0, any_flag], |row| number(row, 0))
+}
+
+pub(crate) fn high_water(connection: &Connection) -> rusqlite::Result<(u64, u64)> {
+    let mut statement = connection.prepare_cached("SELECT log_high, entry_high FROM state")?;
+    statement.query_row([], |row| Ok((number(row, 0)?, number(row, 1)?)))
+}
+
+fn read_map_row(row: &Row<'_>) -> rusqlite::Result<MapRow> {
+    let second = match row.get_ref(2)? {
+        ValueRef::Null => None,
+        _ => Some(text(row, 2)?),
+    };
+    Ok(MapRow { key: text(row, 0)?, sequence: number(row, 1)?, second, value: bytes(row, 3)? })
+}
+
+fn at_most(limit: usize) -> i64 {
+    i64::try_from(limit).unwrap_or(i64::MAX)
+}
+
+fn number(row: &Row<'_>, column: usize) -> rusqlite::Result<u64> {
+    row.get::<_, i64>(column).map(|number| number.max(0) as u64)
+}
+
+fn text(row: &Row<'_>, column: usize) -> rusqlite::Result<Box<str>> {
+    row.get_ref(column)?.as_str().map(Into::into).map_err(Into::into)
+}
+
+fn bytes(row: &Row<'_>, column: usize) -> rusqlite::Result<Bytes> {
+    row.get_ref(column)?.as_blob().map(Bytes::copy_from_slice).map_err(Into::into)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::migrations::{MIGRATIONS, migrate};
+
+    /// Every statement goes straight to its rows: no scan, no sorting.
+    #[test]
+    fn plans_neither_scan_nor_sort() {
+        let mut connection = Connection::open_in_memory().unwrap();
+        migrate(&mut connection, MIGRATIONS).unwrap();
+        for sql in [
+            ACCOUNT,
+            ACCOUNTS_AFTER,
+            DOC,
+            MAP_ROW,
+            MAP_ROWS,
+            MAP_SECOND,
+            LOG_COUNT,
+            LOG,
+            LOG_BACKWARDS,
+            LOG_PEER,
+            LOG_PEER_BACKWARDS,
+        ] {
+            let mut statement = connection.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).unwrap();
+            let plan: Vec<String> = statement.raw_query().mapped(|row| row.get(3)).map(Result::unwrap).collect();
+            assert!(!plan.iter().any(|step| step.contains("SCAN") && !step.contains("CONSTANT")), "{sql}\n{plan:#?}");
+            assert!(!plan.iter().any(|step| step.contains("TEMP B-TREE")), "{sql}\n{plan:#?}");
+        }
+    }
+}
