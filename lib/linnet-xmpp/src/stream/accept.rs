@@ -152,7 +152,11 @@ enum Wait {
 }
 
 /// The namespaces that clients ordinarily declare.
-static USUAL: LazyLock<Scope> = LazyLock::new(|| Scope::new(ns::CLIENT));
+static USUAL: LazyLock<Scope> = LazyLock::new(|| {
+    let mut usual = Vec::new();
+    Reply::default().write(&mut usual);
+    header::read(usual.into()).map_or_else(|_| Scope::new(ns::CLIENT), |(header, _)| header.scope)
+});
 
 /// The language of all texts that we send (RFC 6120 §4.7.4).
 const LANG: &str = "en";
@@ -282,6 +286,13 @@ impl Accept {
     /// The address bound.
     pub fn bound(&self) -> Option<&Jid> {
         self.address.as_ref()
+    }
+
+    /// Octets kept on the heap for input that is not complete, and the queue.
+    #[cfg(test)]
+    pub(super) fn kept(&self) -> usize {
+        let queue = self.queue.as_ref().map_or(0, |queue| size_of_val(&**queue));
+        self.input.kept() + queue + self.negotiation.as_ref().map_or(0, |negotiation| size_of_val(&**negotiation))
     }
 
     /// The oldest output in the queue; frees the queue once it is empty after the login.

@@ -77,7 +77,7 @@ impl StreamError {
         let mut content = Writer::new(ns::CLIENT);
         content.open(self.condition.name(), ns::STREAM_ERROR).close();
         if let Some(text) = &self.text {
-            content.open("text", ns::STREAM_ERROR).text(text).close();
+            content.open("text", ns::STREAM_ERROR).attr("xml:lang", "en").text(text).close();
         }
         [b"<stream:error>", &*content.finish(), b"</stream:error>"].concat().into()
     }

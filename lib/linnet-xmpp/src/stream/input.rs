@@ -14,13 +14,11 @@ pub(super) struct Input {
     framer: Framer,
     /// The beginning of a frame whose end has not come. Holds no allocation when there is none.
     pending: Vec<u8>,
-    /// Whether the framer has not looked at what is pending: it may be several frames then.
-    unseen: bool,
 }
 
 impl Input {
     pub(super) fn new(limit: usize) -> Input {
-        Input { framer: Framer::new(limit), pending: Vec::new(), unseen: false }
+        Input { framer: Framer::new(limit), pending: Vec::new() }
     }
 
     /// The next frame from what is kept and the front of `input`, or `None` when all of `input` was taken.
@@ -45,14 +43,11 @@ impl Input {
 
     /// Goes on with what is pending.
     fn complete(&mut self, input: &mut &[u8]) -> Result<Option<(FrameKind, Bytes)>, XmlError> {
-        if self.unseen {
-            if let Some(frame) = self.framer.next(&self.pending)? {
-                let rest = self.pending.split_off(frame.len.min(self.pending.len()));
-                let taken = mem::replace(&mut self.pending, rest);
-                self.unseen = !self.pending.is_empty();
-                return Ok(Some((frame.kind, content(frame, || taken.into_boxed_slice().into()))));
-            }
-            self.unseen = false;
+        // Whole frames may have been kept. Else this costs little, since the framer knows how far it has looked.
+        if let Some(frame) = self.framer.next(&self.pending)? {
+            let rest = self.pending.split_off(frame.len.min(self.pending.len()));
+            let taken = mem::replace(&mut self.pending, rest);
+            return Ok(Some((frame.kind, content(frame, || taken.into_boxed_slice().into()))));
         }
         let mut steps = STEPS.iter();
         while !input.is_empty() {
@@ -78,7 +73,6 @@ impl Input {
             return Err(XmlError::Limit("too much was sent ahead"));
         }
         self.pending.extend_from_slice(input);
-        self.unseen = !self.pending.is_empty();
         *input = &[];
         Ok(())
     }
@@ -87,7 +81,6 @@ impl Input {
     /// (RFC 6120 §5.4.3.3).
     pub(super) fn discard(&mut self) {
         self.pending = Vec::new();
-        self.unseen = false;
         self.framer.restart();
     }
 
@@ -98,6 +91,11 @@ impl Input {
 
     pub(super) fn set_limit(&mut self, limit: usize) {
         self.framer.set_limit(limit);
+    }
+
+    #[cfg(test)]
+    pub(super) fn kept(&self) -> usize {
+        self.pending.capacity()
     }
 
     /// Whether the unfinished frame is a start tag of the stream element. It has no end tag that would complete it, so
