@@ -8,6 +8,7 @@ from slix import message, refusal
 from slixmpp.exceptions import IqError
 from slixmpp.xmlstream import ET
 from words import body
+from xmpp import Client, StreamClosed
 
 COMMANDS = "http://jabber.org/protocol/commands"
 ADMIN = "http://jabber.org/protocol/admin#"
@@ -73,8 +74,6 @@ async def account_removal(scene):
 @case()
 async def sign_up_is_closed(scene):
     """By default nobody can make an account over the wire."""
-    from xmpp import Client
-
     client = await Client.open(scene.server, scene.direct, DOMAIN)
     register = client.features.find("{http://jabber.org/features/iq-register}register")
     assert register is None, "sign-up is advertised"
@@ -85,8 +84,8 @@ async def sign_up_is_closed(scene):
     try:
         answer = await client.read(5)
         assert answer.get("type") == "error" or "error" in answer.tag, ET.tostring(answer)
-    except Exception as error:
-        assert not isinstance(error, AssertionError), error
+    except StreamClosed:
+        pass  # a stream error before login is a refusal as well
     client.close()
     await cannot_login(scene, f"intruder{scene.suffix}@{DOMAIN}", NEW)
 
@@ -128,10 +127,10 @@ async def run(person, name, **fields):
     assert form is not None and form.get("type") == "form", ET.tostring(command)
     known = {f.get("var"): f for f in form.iter(f"{FORM}field")}
     parts = [f"<field var='FORM_TYPE'><value>{ADMIN[:-1]}</value></field>"]
-    for name, value in fields.items():
-        assert name in known, f"{node} asks for {sorted(known)}, not for {name}"
+    for var, value in fields.items():
+        assert var in known, f"{node} asks for {sorted(known)}, not for {var}"
         values = value if isinstance(value, list) else [value]
-        parts.append(f"<field var='{name}'>" + "".join(f"<value>{v}</value>" for v in values) + "</field>")
+        parts.append(f"<field var='{var}'>" + "".join(f"<value>{v}</value>" for v in values) + "</field>")
     # Fields with choices that the test leaves alone keep their default.
     for var, field in known.items():
         if var not in fields and var != "FORM_TYPE" and field.find(f"{FORM}value") is not None:
@@ -217,7 +216,10 @@ async def refused_to_ordinary_users(scene):
     for name in ("add-user", "delete-user", "change-user-password", "get-online-users-list", "get-online-users"):
         payload = f"<command xmlns='{COMMANDS}' node='{ADMIN}{name}' action='execute'/>"
         condition = await refusal(person.ask("set", payload, to=DOMAIN))
-        assert condition in ("forbidden", "not-authorized", "not-allowed", "item-not-found", "service-unavailable"), (name, condition)
+        assert condition in ("forbidden", "not-authorized", "not-allowed", "item-not-found", "service-unavailable"), (
+            name,
+            condition,
+        )
     await scene.session(victim).login()
 
 

@@ -225,7 +225,9 @@ async def block_pushes(scene):
     other = f"romeo{scene.suffix}@localhost"
 
     def pushed(name):
-        return lambda s: s.name == "iq" and s["type"] == "set" and s.xml.find(f"{{urn:xmpp:blocking}}{name}") is not None
+        return lambda s: (
+            s.name == "iq" and s["type"] == "set" and s.xml.find(f"{{urn:xmpp:blocking}}{name}") is not None
+        )
 
     await desk["xep_0191"].block([other, "spam.example"])
     got = await phone.expect(pushed("block"), "the block")

@@ -5,7 +5,6 @@ import shutil
 
 from runner import Skipped, case
 from server import DOMAIN
-from slix import message
 from terminal import Terminal
 from words import body
 
@@ -86,7 +85,9 @@ async def profanity_talks(scene):
     screen.type(f"/blocked add {other}")
     await friend.presence(jid, "unavailable")
     lost = friend.post(jid, body("blocked"))
-    error = await friend.expect(lambda s: s.name == "message" and s["type"] == "error", "an error for the blocked sender")
+    error = await friend.expect(
+        lambda s: s.name == "message" and s["type"] == "error", "an error for the blocked sender"
+    )
     assert error["error"]["condition"] == "service-unavailable", str(error)
     screen.type("/win 1")
     screen.type("/blocked")

@@ -192,7 +192,10 @@ async def torment(server, rounds, dice, graceful):
         await asyncio.to_thread(server.stop if graceful else server.kill)
         began = await asyncio.to_thread(server.start)
         confirmed = sum(m.confirmed for m in world.sent)
-        print(f"round {round_number + 1}: {len(world.sent)} sent, {confirmed} confirmed, started in {began:.2f} s", flush=True)
+        print(
+            f"round {round_number + 1}: {len(world.sent)} sent, {confirmed} confirmed, started in {began:.2f} s",
+            flush=True,
+        )
     await asyncio.sleep(1.0)
     world.stopping = True
     await asyncio.wait_for(asyncio.gather(*tasks), 60)

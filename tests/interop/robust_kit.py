@@ -21,10 +21,11 @@ GROUPS = "xml,stream,sasl,stanza,load"
 def command(kit, server, groups, extra):
     """The kit's command line for this server."""
     user = {name: f"{name}:{server.passwords[name]}" for name in ("alice", "bob", "boss")}
+    only = rf"^({groups.replace(',', '|')})\."
     return [
         sys.executable, str(kit), "--host", "127.0.0.1", "--c2s", str(server.c2s_port), "--tls", str(server.tls_port),
         "--domain", DOMAIN, "--user1", user["alice"], "--user2", user["bob"], "--admin", user["boss"],
-        "--server-pid", str(server.pid), "--only", rf"^({groups.replace(',', '|')})\.", "--skip", r"^load\.http-", *extra,
+        "--server-pid", str(server.pid), "--only", only, "--skip", r"^load\.http-", *extra,
     ]  # fmt: skip
 
 

@@ -94,7 +94,9 @@ class Scene:
 
 async def _run_one(entry, server, slots, results):
     function, transport, needs, timeout, lane = entry
-    name = f"{function.__module__.removeprefix('cases_')}.{function.__name__}" + (f" [{transport}]" if transport else "")
+    name = f"{function.__module__.removeprefix('cases_')}.{function.__name__}" + (
+        f" [{transport}]" if transport else ""
+    )
     async with slots[lane]:
         scene = Scene(server, transport)
         began = time.monotonic()
@@ -134,7 +136,10 @@ async def run_cases(server, pattern="", at_once=6):
         print(f"FAILED  the server ended with {server.process.returncode}\n{server.log_tail()}")
         results.append("FAILED")
     leaks = server.leaks()
-    print(f"{'FAILED' if leaks else 'ok':7} logs hold no password and no message body" + "".join(f"\n    {x}" for x in leaks[:5]))
+    print(
+        f"{'FAILED' if leaks else 'ok':7} logs hold no password and no message body"
+        + "".join(f"\n    {x}" for x in leaks[:5])
+    )
     results.append("FAILED" if leaks else "ok")
     if "FAILED" in results:
         print(f"last lines of {server.name}'s log:\n{server.log_tail(25)}")

@@ -179,7 +179,14 @@ c2s_tls = ["127.0.0.1:{self.tls_port}"]
 
     def add_account_now(self, name, password):
         self.run_cli(
-            self.binary, "--config", self.config, "account", "add", f"{name}@{DOMAIN}", "--password-stdin", stdin=password
+            self.binary,
+            "--config",
+            self.config,
+            "account",
+            "add",
+            f"{name}@{DOMAIN}",
+            "--password-stdin",
+            stdin=password,
         )
 
 

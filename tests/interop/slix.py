@@ -187,8 +187,10 @@ def push(jid, **wanted):
         if stanza.name != "iq" or stanza["type"] != "set":
             return False
         items = list(stanza.xml.iter("{jabber:iq:roster}item"))
-        return len(items) == 1 and items[0].get("jid") == str(jid) and all(
-            items[0].get(key) == value for key, value in wanted.items()
+        return (
+            len(items) == 1
+            and items[0].get("jid") == str(jid)
+            and all(items[0].get(key) == value for key, value in wanted.items())
         )
 
     return matches

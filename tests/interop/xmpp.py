@@ -35,7 +35,7 @@ class LoginFailed(Exception):
 class Client(asyncio.Protocol):
     """One connection. `read()` yields first-level elements; `login()` takes it to a bound session.
 
-    A protocol and not a pair of streams, because what arrived before a reset must still be read: the crash test counts it.
+    A protocol and not a pair of streams: the crash test counts what arrived before a reset, and streams throw it away.
     """
 
     def __init__(self, domain):
