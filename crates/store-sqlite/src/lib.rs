@@ -21,7 +21,10 @@ use parking_lot::Mutex;
 use std::path::Path;
 use std::sync::mpsc;
 use std::thread::JoinHandle;
-use store::{DocTable, Entry, Future, LogQuery, LogRow, LogTable, MapRow, MapTable, Outcome, Store, StoreError};
+use store::{
+    DocTable, Entry, Future, LogQuery, LogRow, LogTable, MapRow, MapTable, Outcome, OwnedRow, OwnedValue, Store,
+    StoreError,
+};
 use tokio::sync::oneshot;
 
 /// How to use the database.
@@ -111,7 +114,7 @@ impl Store for Sqlite {
         self.readers.read(move |connection| queries::account(connection, &owner))
     }
 
-    fn accounts(&self, after: Option<&str>, limit: usize) -> Future<'_, Result<Vec<(Box<str>, Bytes)>, StoreError>> {
+    fn accounts(&self, after: Option<&str>, limit: usize) -> Future<'_, Result<Vec<OwnedValue>, StoreError>> {
         let after = after.map(str::to_owned);
         self.readers.read(move |connection| queries::accounts(connection, after.as_deref(), limit))
     }
@@ -141,12 +144,7 @@ impl Store for Sqlite {
         self.readers.read(move |connection| queries::map_rows(connection, table, &owner, after, limit))
     }
 
-    fn map_second(
-        &self,
-        table: MapTable,
-        second: &str,
-        limit: usize,
-    ) -> Future<'_, Result<Vec<(Box<str>, MapRow)>, StoreError>> {
+    fn map_second(&self, table: MapTable, second: &str, limit: usize) -> Future<'_, Result<Vec<OwnedRow>, StoreError>> {
         let second = second.to_owned();
         self.readers.read(move |connection| queries::map_second(connection, table, &second, limit))
     }

@@ -209,7 +209,10 @@ fn refine(file: &Path, failure: Failure) -> OpenError {
             OpenError::NotADatabase(file.into(), format!("migration {number} differs from this version's"))
         }
         Failure::Foreign(id) => OpenError::NotADatabase(file.into(), format!("its application id is {id:#x}")),
-        Failure::Check(text) => OpenError::Damaged(file.into(), text),
+        Failure::Check(text) => {
+            // Its first line only names the database.
+            OpenError::Damaged(file.into(), text.lines().last().unwrap_or("the check failed").to_owned())
+        }
         Failure::ReadOnly => OpenError::NotWritable(file.into(), "it is read-only".to_owned()),
     }
 }

@@ -65,8 +65,10 @@ impl Writer {
             match job {
                 Job::Apply(batch, answer) => {
                     // Whoever asked may have gone; what was asked is done all the same.
-                    let _ = answer.send(self.apply(&batch));
-                    self.tend_log();
+                    let done = self.apply(&batch);
+                    let full = done.as_ref().is_err_and(|error| *error == StoreError::Full);
+                    let _ = answer.send(done);
+                    if full { self.make_room() } else { self.tend_log() }
                 }
                 Job::Close(answer) => {
                     let _ = answer.send(self.close());
@@ -145,6 +147,13 @@ impl Writer {
             }
         } else if log.pages - log.copied.min(log.pages) >= self.checkpoint_at {
             self.checkpointer.wake();
+        }
+    }
+
+    /// The disk is full: what the log takes is given back, if its content finds room in the database.
+    fn make_room(&self) {
+        if let Err(error) = checkpoint(&self.connection, Checkpoint::Truncate) {
+            tracing::debug!(%error, "no room could be made");
         }
     }
 

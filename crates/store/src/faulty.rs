@@ -2,7 +2,10 @@
 //! fills up, and a loss of power that drops what was not synced.
 
 use crate::memory::{Memory, Undo};
-use crate::{DocTable, Entry, Future, LogQuery, LogRow, LogTable, MapRow, MapTable, Outcome, Store, StoreError};
+use crate::{
+    DocTable, Entry, Future, LogQuery, LogRow, LogTable, MapRow, MapTable, Outcome, OwnedRow, OwnedValue, Store,
+    StoreError,
+};
 use bytes::Bytes;
 use parking_lot::Mutex;
 use std::future::poll_fn;
@@ -223,7 +226,7 @@ impl Store for Faulty {
         self.read(|store| store.account(owner))
     }
 
-    fn accounts(&self, after: Option<&str>, limit: usize) -> Future<'_, Result<Vec<(Box<str>, Bytes)>, StoreError>> {
+    fn accounts(&self, after: Option<&str>, limit: usize) -> Future<'_, Result<Vec<OwnedValue>, StoreError>> {
         self.read(|store| store.accounts(after, limit))
     }
 
@@ -249,12 +252,7 @@ impl Store for Faulty {
         self.read(|store| store.map_rows(table, owner, after, limit))
     }
 
-    fn map_second(
-        &self,
-        table: MapTable,
-        second: &str,
-        limit: usize,
-    ) -> Future<'_, Result<Vec<(Box<str>, MapRow)>, StoreError>> {
+    fn map_second(&self, table: MapTable, second: &str, limit: usize) -> Future<'_, Result<Vec<OwnedRow>, StoreError>> {
         self.read(|store| store.map_second(table, second, limit))
     }
 

@@ -49,6 +49,11 @@ pub struct MapRow {
     pub value: Bytes,
 }
 
+/// An owner and its account's value.
+pub type OwnedValue = (Box<str>, Bytes);
+/// An owner and one of its rows.
+pub type OwnedRow = (Box<str>, MapRow);
+
 /// A row of a [`LogTable`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LogRow {
@@ -98,24 +103,83 @@ pub enum Condition {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Write {
     /// Creates or replaces an account's value.
-    AccountPut { /** Bare address. */ owner: Box<str>, /** Value. */ value: Bytes },
+    AccountPut {
+        /** Bare address. */
+        owner: Box<str>,
+        /** Value. */
+        value: Bytes,
+    },
     /// Removes an account and every row of every table that it owns; also for an owner that has rows and no account.
-    AccountRemove { /** Bare address. */ owner: Box<str> },
+    AccountRemove {
+        /** Bare address. */
+        owner: Box<str>,
+    },
     /// Creates or replaces.
-    DocPut { /** Table. */ table: DocTable, /** Owner. */ owner: Box<str>, /** Value. */ value: Bytes },
+    DocPut {
+        /** Table. */
+        table: DocTable,
+        /** Owner. */
+        owner: Box<str>,
+        /** Value. */
+        value: Bytes,
+    },
     /// Removes if there.
-    DocRemove { /** Table. */ table: DocTable, /** Owner. */ owner: Box<str> },
+    DocRemove {
+        /** Table. */
+        table: DocTable,
+        /** Owner. */
+        owner: Box<str>,
+    },
     /// Creates or replaces a row; it gets the next sequence number.
-    MapPut { /** Table. */ table: MapTable, /** Owner. */ owner: Box<str>, /** Key. */ key: Box<str>, /** Second key. */ second: Option<Box<str>>, /** Value. */ value: Bytes },
+    MapPut {
+        /** Table. */
+        table: MapTable,
+        /** Owner. */
+        owner: Box<str>,
+        /** Key. */
+        key: Box<str>,
+        /** Second key. */
+        second: Option<Box<str>>,
+        /** Value. */
+        value: Bytes,
+    },
     /// Removes if there.
-    MapRemove { /** Table. */ table: MapTable, /** Owner. */ owner: Box<str>, /** Key. */ key: Box<str> },
+    MapRemove {
+        /** Table. */
+        table: MapTable,
+        /** Owner. */
+        owner: Box<str>,
+        /** Key. */
+        key: Box<str>,
+    },
     /// Removes all rows of an owner in a table.
-    MapClear { /** Table. */ table: MapTable, /** Owner. */ owner: Box<str> },
+    MapClear {
+        /** Table. */
+        table: MapTable,
+        /** Owner. */
+        owner: Box<str>,
+    },
     /// Appends one body with a row for each owner named. The body goes when its last row goes. An id that is in the
     /// owner's log already is refused.
-    LogAppend { /** Table. */ table: LogTable, /** One row per owner. */ rows: Vec<LogIndex>, /** The stanza. */ body: Bytes },
+    LogAppend {
+        /** Table. */
+        table: LogTable,
+        /** One row per owner. */
+        rows: Vec<LogIndex>,
+        /** The stanza. */
+        body: Bytes,
+    },
     /// Clears flags of rows; rows without flags left are removed. Ids that are not there are passed over.
-    LogClearFlags { /** Table. */ table: LogTable, /** Owner. */ owner: Box<str>, /** Which rows; `None`: all. */ ids: Option<Vec<u64>>, /** Bits to clear. */ flags: u32 },
+    LogClearFlags {
+        /** Table. */
+        table: LogTable,
+        /** Owner. */
+        owner: Box<str>,
+        /** Which rows; `None`: all. */
+        ids: Option<Vec<u64>>,
+        /** Bits to clear. */
+        flags: u32,
+    },
 }
 
 /// An owner's row of an appended body.
@@ -172,7 +236,7 @@ pub trait Store: Send + Sync + std::fmt::Debug + 'static {
     /// An account's value.
     fn account(&self, owner: &str) -> Future<'_, Result<Option<Bytes>, StoreError>>;
     /// Accounts in order of their address, after the one given.
-    fn accounts(&self, after: Option<&str>, limit: usize) -> Future<'_, Result<Vec<(Box<str>, Bytes)>, StoreError>>;
+    fn accounts(&self, after: Option<&str>, limit: usize) -> Future<'_, Result<Vec<OwnedValue>, StoreError>>;
     /// How many accounts there are.
     fn account_count(&self) -> Future<'_, Result<u64, StoreError>>;
     /// A document.
@@ -180,9 +244,15 @@ pub trait Store: Send + Sync + std::fmt::Debug + 'static {
     /// A row by its key.
     fn map_row(&self, table: MapTable, owner: &str, key: &str) -> Future<'_, Result<Option<MapRow>, StoreError>>;
     /// An owner's rows in order of their sequence; `after`: only those with a greater sequence.
-    fn map_rows(&self, table: MapTable, owner: &str, after: Option<u64>, limit: usize) -> Future<'_, Result<Vec<MapRow>, StoreError>>;
+    fn map_rows(
+        &self,
+        table: MapTable,
+        owner: &str,
+        after: Option<u64>,
+        limit: usize,
+    ) -> Future<'_, Result<Vec<MapRow>, StoreError>>;
     /// Rows of any owner by second key, in order of their sequence: (owner, row).
-    fn map_second(&self, table: MapTable, second: &str, limit: usize) -> Future<'_, Result<Vec<(Box<str>, MapRow)>, StoreError>>;
+    fn map_second(&self, table: MapTable, second: &str, limit: usize) -> Future<'_, Result<Vec<OwnedRow>, StoreError>>;
     /// Rows of a log.
     fn log_rows(&self, table: LogTable, owner: &str, query: LogQuery) -> Future<'_, Result<Vec<LogRow>, StoreError>>;
     /// How many rows with at least one of the flags.

@@ -3,8 +3,8 @@
 
 use crate::recent::Recent;
 use crate::{
-    Condition, DocTable, Entry, Future, LogQuery, LogRow, LogTable, MapRow, MapTable, Outcome, Store, StoreError,
-    Write, check_batch,
+    Condition, DocTable, Entry, Future, LogQuery, LogRow, LogTable, MapRow, MapTable, Outcome, OwnedRow, OwnedValue,
+    Store, StoreError, Write, check_batch,
 };
 use bytes::Bytes;
 use parking_lot::Mutex;
@@ -73,7 +73,7 @@ impl Store for Memory {
         self.read(|state| state.owners.get(owner)?.account.clone())
     }
 
-    fn accounts(&self, after: Option<&str>, limit: usize) -> Future<'_, Result<Vec<(Box<str>, Bytes)>, StoreError>> {
+    fn accounts(&self, after: Option<&str>, limit: usize) -> Future<'_, Result<Vec<OwnedValue>, StoreError>> {
         self.read(|state| {
             let from = after.map_or(Bound::Unbounded, Bound::Excluded);
             let owners = state.owners.range::<str, _>((from, Bound::Unbounded));
@@ -108,12 +108,7 @@ impl Store for Memory {
         })
     }
 
-    fn map_second(
-        &self,
-        table: MapTable,
-        second: &str,
-        limit: usize,
-    ) -> Future<'_, Result<Vec<(Box<str>, MapRow)>, StoreError>> {
+    fn map_second(&self, table: MapTable, second: &str, limit: usize) -> Future<'_, Result<Vec<OwnedRow>, StoreError>> {
         self.read(|state| {
             let found = state.seconds.get(&table).and_then(|seconds| seconds.get(second)).into_iter().flatten();
             let rows = found
@@ -192,11 +187,14 @@ struct Counters {
     recent: Recent,
 }
 
+/// Owner and key by sequence.
+type Places = BTreeMap<u64, (Box<str>, Box<str>)>;
+
 #[derive(Default)]
 struct State {
     owners: BTreeMap<Box<str>, Owner>,
-    /// Of each table, by second key and sequence: owner and key.
-    seconds: BTreeMap<MapTable, BTreeMap<Box<str>, BTreeMap<u64, (Box<str>, Box<str>)>>>,
+    /// Of each table, by second key.
+    seconds: BTreeMap<MapTable, BTreeMap<Box<str>, Places>>,
     counters: Counters,
 }
 
