@@ -84,7 +84,9 @@ fn types_without_a_mechanism_for_them_are_a_downgrade_xep0440_3() {
     assert_eq!(peer.send(format!("{REPLY}{features}")), "</stream:stream>");
     assert_eq!(peer.error(), Some(InitiateError::Downgrade));
     let mut peer = in_tls();
-    let features = features.replace("tls-exporter", "x-dummy").replace("PLAIN", "SCRAM-SHA-1-PLUS</mechanism><mechanism>SCRAM-SHA-1");
+    let features = features
+        .replace("tls-exporter", "x-dummy")
+        .replace("PLAIN", "SCRAM-SHA-1-PLUS</mechanism><mechanism>SCRAM-SHA-1");
     peer.send(format!("{REPLY}{features}"));
     assert_eq!(peer.error(), Some(InitiateError::Downgrade));
 }
@@ -95,7 +97,10 @@ fn a_failure_is_told_with_its_condition_and_words_rfc6120_6_5() {
     peer.send(format!("{REPLY}{PLAIN}"));
     let failure = "<failure xmlns='urn:ietf:params:xml:ns:xmpp-sasl'><account-disabled/><text xml:lang='en'>Call us.</text></failure>";
     assert_eq!(peer.send(failure), "</stream:stream>");
-    assert_eq!(peer.error(), Some(InitiateError::Login { condition: "account-disabled".into(), text: Some("Call us.".into()) }));
+    assert_eq!(
+        peer.error(),
+        Some(InitiateError::Login { condition: "account-disabled".into(), text: Some("Call us.".into()) })
+    );
 }
 
 #[test]
@@ -108,7 +113,8 @@ fn a_server_that_does_not_know_the_password_is_found_out_rfc5802_5() {
     };
     let peer = scram("<success xmlns='urn:ietf:params:xml:ns:xmpp-sasl'/>");
     assert!(matches!(peer.error(), Some(InitiateError::Sasl(_))), "success out of turn");
-    let peer = scram("<challenge xmlns='urn:ietf:params:xml:ns:xmpp-sasl'>cj1ub3RvdXJzLHM9QUFBQSxpPTQwOTY=</challenge>");
+    let peer =
+        scram("<challenge xmlns='urn:ietf:params:xml:ns:xmpp-sasl'>cj1ub3RvdXJzLHM9QUFBQSxpPTQwOTY=</challenge>");
     assert!(matches!(peer.error(), Some(InitiateError::Sasl(_))), "a nonce that is not ours");
     let peer = scram("<challenge xmlns='urn:ietf:params:xml:ns:xmpp-sasl'>!</challenge>");
     assert!(matches!(peer.error(), Some(InitiateError::Sasl(_))), "no base 64");
@@ -139,7 +145,10 @@ fn what_breaks_the_protocol_is_answered_with_a_stream_error() {
     ] {
         let mut peer = in_tls();
         let sent = peer.send(&bytes);
-        assert!(sent.ends_with("</stream:error></stream:stream>") && sent.contains(condition.name()), "{bytes}: {sent}");
+        assert!(
+            sent.ends_with("</stream:error></stream:stream>") && sent.contains(condition.name()),
+            "{bytes}: {sent}"
+        );
         let Some(InitiateError::Local(error)) = peer.error() else { panic!("{bytes}: {:?}", peer.error()) };
         assert_eq!(error.condition, condition, "{bytes}");
     }
@@ -156,8 +165,14 @@ fn the_end_of_the_stream_before_binding_is_an_error() {
 fn a_session_is_asked_for_only_where_it_is_not_optional_rfc3921_3() {
     let session = "<session xmlns='urn:ietf:params:xml:ns:xmpp-session'/></stream:features>";
     let (mut peer, sent) = logged_in(&BIND.replace("</stream:features>", session));
-    assert_eq!(sent, "<iq type='set' id='bind'><bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'><resource>balcony</resource></bind></iq>");
-    assert_eq!(peer.send(BOUND), "<iq type='set' id='session'><session xmlns='urn:ietf:params:xml:ns:xmpp-session'/></iq>");
+    assert_eq!(
+        sent,
+        "<iq id='bind' type='set'><bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'><resource>balcony</resource></bind></iq>"
+    );
+    assert_eq!(
+        peer.send(BOUND),
+        "<iq id='session' type='set'><session xmlns='urn:ietf:params:xml:ns:xmpp-session'/></iq>"
+    );
     assert_eq!(peer.bound, None);
     peer.send("<presence from='juliet@capulet.example/other'/><iq type='result' id='session'/>");
     assert_eq!(peer.bound.as_ref().map(Jid::as_str), Some("juliet@capulet.example/b"));

@@ -34,10 +34,14 @@ fn the_best_mechanism_is_taken_where_all_are_allowed() {
 
 #[test]
 fn a_binding_that_only_one_end_has_is_not_used_xep0440_3() {
-    for (mut client, server) in [(secured(), secured()), (secured(), secured())].into_iter().zip([true, false]).map(|((c, mut s), exporter)| {
-        if exporter { s.bindings.exporter = None }
-        (c, s)
-    }) {
+    for (mut client, server) in
+        [(secured(), secured()), (secured(), secured())].into_iter().zip([true, false]).map(|((c, mut s), exporter)| {
+            if exporter {
+                s.bindings.exporter = None
+            }
+            (c, s)
+        })
+    {
         if server.bindings.exporter.is_some() {
             client.bindings.exporter = None;
         }
@@ -68,7 +72,8 @@ fn a_certificate_logs_in_by_external() {
 #[test]
 fn nobody_in_particular_logs_in_by_anonymous_only_where_it_is_allowed() {
     let config = InitiateConfig { login: Login::Anonymous, ..initiate_config() };
-    let mut pair = Pair::new(config.clone(), AcceptConfig { mechanisms: vec![Mechanism::Anonymous], ..accept_config() });
+    let mut pair =
+        Pair::new(config.clone(), AcceptConfig { mechanisms: vec![Mechanism::Anonymous], ..accept_config() });
     pair.run();
     assert_bound(&pair, "anonymous-1@capulet.example/balcony");
     let mut pair = Pair::new(config, accept_config());
@@ -80,10 +85,14 @@ fn nobody_in_particular_logs_in_by_anonymous_only_where_it_is_allowed() {
 fn a_wrong_password_is_refused_and_the_stream_ends_in_order() {
     for (username, password) in [("juliet", "wrong"), ("nobody", "r0m30myr0m30")] {
         let login = Login::Password { username: username.into(), password: password.into() };
-        for mechanism in ALL.into_iter().filter(|m| matches!(m, Mechanism::Plain | Mechanism::Scram { plus: true, .. })) {
+        for mechanism in ALL.into_iter().filter(|m| matches!(m, Mechanism::Plain | Mechanism::Scram { plus: true, .. }))
+        {
             let mut pair = Pair::new(InitiateConfig { login: login.clone(), ..with(mechanism) }, accept_config());
             pair.run();
-            assert_eq!(pair.client.error(), Some(InitiateError::Login { condition: "not-authorized".into(), text: None }));
+            assert_eq!(
+                pair.client.error(),
+                Some(InitiateError::Login { condition: "not-authorized".into(), text: None })
+            );
             assert_eq!(pair.server.closed, Some(None));
         }
     }

@@ -113,13 +113,21 @@ impl Backend {
                 None | Some("" | "juliet@capulet.example") => Ok("juliet".to_owned()),
                 Some(_) => Err(Failure::InvalidAuthzid),
             }),
-            Need::Bind { username, domain, resource } => Answer::Bound(self.bind(username.as_deref(), domain, resource.as_deref())),
+            Need::Bind { username, domain, resource } => {
+                Answer::Bound(self.bind(username.as_deref(), domain, resource.as_deref()))
+            }
         }
     }
 
-    fn bind(&mut self, username: Option<&str>, domain: &str, resource: Option<&str>) -> Result<Jid, crate::StanzaError> {
+    fn bind(
+        &mut self,
+        username: Option<&str>,
+        domain: &str,
+        resource: Option<&str>,
+    ) -> Result<Jid, crate::StanzaError> {
         let local = username.unwrap_or("anonymous-1");
-        let jid = Jid::new(Some(local), domain, Some(resource.unwrap_or("chosen"))).map_err(|_| Condition::BadRequest)?;
+        let jid =
+            Jid::new(Some(local), domain, Some(resource.unwrap_or("chosen"))).map_err(|_| Condition::BadRequest)?;
         if self.bound.insert(jid.to_string()) { Ok(jid) } else { Err(Condition::Conflict.into()) }
     }
 }
@@ -160,7 +168,9 @@ impl Server {
     /// Logged in as juliet, with the header answered.
     pub(super) fn logged_in() -> Server {
         let mut server = Server::in_tls();
-        let answer = server.send("<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='PLAIN'>AGp1bGlldAByMG0zMG15cjBtMzA=</auth>");
+        let answer = server.send(
+            "<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='PLAIN'>AGp1bGlldAByMG0zMG15cjBtMzA=</auth>",
+        );
         assert_eq!(answer, "<success xmlns='urn:ietf:params:xml:ns:xmpp-sasl'/>");
         server.send(HEADER);
         server

@@ -16,7 +16,11 @@ fn whole(pieces: &[&[u8]]) -> (String, Vec<String>, bool) {
     for piece in pieces {
         server.drive(piece);
     }
-    let stanzas = server.stanzas.iter().map(|stanza| String::from_utf8_lossy(&stanza.as_ref().unwrap().to_bytes()).into_owned()).collect();
+    let stanzas = server
+        .stanzas
+        .iter()
+        .map(|stanza| String::from_utf8_lossy(&stanza.as_ref().unwrap().to_bytes()).into_owned())
+        .collect();
     (server.taken(), stanzas, server.closed == Some(None))
 }
 
