@@ -3,6 +3,7 @@
 import asyncio
 import ssl
 
+from openssl_client import OpenSslClient
 from runner import case
 from server import DOMAIN
 from xmpp import Client, LoginFailed
@@ -57,6 +58,24 @@ async def scram_plus_with_end_point(scene):
 
 
 @case(needs="end-point")
+async def scram_plus_with_exporter(scene):
+    """tls-exporter (RFC 9266) with OpenSSL at the other end."""
+    jid = await scene.account("plus")
+    client = await OpenSslClient.open(scene.server, scene.direct, DOMAIN)
+    await client.login(jid.split("@")[0], scene.password(jid), "SCRAM-SHA-256-PLUS")
+    assert client.jid.startswith(jid + "/")
+    await client.end()
+
+
+@case()
+async def openssl_without_binding(scene):
+    jid = await scene.account("openssl")
+    client = await OpenSslClient.open(scene.server, scene.direct, DOMAIN)
+    await client.login(jid.split("@")[0], scene.password(jid), "SCRAM-SHA-1")
+    await client.end()
+
+
+@case(needs="end-point")
 async def binding_types_are_advertised(scene):
     """XEP-0440: types are listed whenever -PLUS is, tls-server-end-point always among them."""
     client = await Client.open(scene.server, scene.direct, DOMAIN)
@@ -71,7 +90,7 @@ async def wrong_binding_is_refused(scene):
     """Proof over another certificate's hash: a man in the middle."""
     jid = await scene.account("mitm")
     client = await Client.open(scene.server, scene.direct, DOMAIN)
-    client._end_point = lambda: b"\0" * 32
+    client.binding = lambda: ("tls-server-end-point", b"\0" * 32)
     try:
         await client.login(jid.split("@")[0], scene.password(jid), "SCRAM-SHA-256-PLUS")
     except LoginFailed as refused:

@@ -131,7 +131,7 @@ class Client(asyncio.Protocol):
         return self.ready.popleft()
 
     async def login(self, name, password, mechanism="SCRAM-SHA-1", resource=None):
-        """Authenticates and binds. For `-PLUS` the binding is tls-server-end-point (RFC 5929 §4)."""
+        """Authenticates and binds. `-PLUS` uses what `binding()` gives."""
         if mechanism == "PLAIN":
             first = f"\0{name}\0{password}".encode()
             await self._sasl(f"<auth xmlns='{SASL}' mechanism='PLAIN'>{_b64(first)}</auth>", "success")
@@ -148,7 +148,8 @@ class Client(asyncio.Protocol):
         digest = mechanism.removesuffix("-PLUS").removeprefix("SCRAM-").replace("-", "").lower()
         header, binding = "n,,", b""
         if mechanism.endswith("-PLUS"):
-            header, binding = "p=tls-server-end-point,,", self._end_point()
+            kind, binding = self.binding()
+            header = f"p={kind},,"
         bare = f"n={name},r={secrets.token_urlsafe(18)}"
         challenge = await self._sasl(
             f"<auth xmlns='{SASL}' mechanism='{mechanism}'>{_b64((header + bare).encode())}</auth>", "challenge"
@@ -167,10 +168,11 @@ class Client(asyncio.Protocol):
         if base64.b64decode(success.text).decode() != f"v={_b64(expected)}":
             raise LoginFailed("the server's signature is wrong")
 
-    def _end_point(self):
+    def binding(self):
+        """Type and data of the channel binding that `-PLUS` uses."""
         certificate = self.transport.get_extra_info("ssl_object").getpeercert(True)
-        # The test certificates are signed with SHA-256, so this is the hash of the binding too (RFC 5929 §4.1).
-        return hashlib.sha256(certificate).digest()
+        # RFC 5929 §4.1; the test certificates are signed with SHA-256, so this is the binding's hash too.
+        return "tls-server-end-point", hashlib.sha256(certificate).digest()
 
     async def _sasl(self, text, wanted):
         self.send(text)
