@@ -1,1 +1,20 @@
-//! What the server can do: one folder per family of XEPs.
+//! What the server can do: one folder per family of XEPs. [`FEATURES`] is the only place where order is written.
+
+pub mod accounts;
+pub mod blocking;
+mod codec;
+mod marks;
+pub mod messages;
+pub mod presence;
+pub mod roster;
+
+use kernel::Feature;
+
+/// All features, in the order in which their hooks run: what refuses before what acts.
+pub static FEATURES: &[&Feature] = &[
+    &blocking::FEATURE,
+    &accounts::FEATURE,
+    &roster::FEATURE,
+    &presence::FEATURE,
+    &messages::FEATURE,
+];

@@ -128,6 +128,11 @@ impl Kernel {
         self.settings.domains.iter().any(|ours| ours.domain() == domain)
     }
 
+    /// A number that nobody has seen before and nobody can guess, for ids of our own stanzas.
+    pub fn unique(&self) -> u64 {
+        self.ids.opaque(self.ids.next(self.context.now()))
+    }
+
     /// How long the server has been running.
     pub fn uptime(&self) -> std::time::Duration {
         self.context.instant().saturating_duration_since(self.started)

@@ -194,6 +194,11 @@ impl Kernel {
         self.owners.loaded(bare)
     }
 
+    /// The owner of a bare address if it is in memory, even if it has to be loaded anew.
+    pub fn find_owner(&self, bare: &str) -> Option<Arc<Owner>> {
+        self.owners.find(bare)
+    }
+
     /// All owners that have sessions, in the order of their addresses.
     pub fn owners_online(&self) -> Vec<Arc<Owner>> {
         self.owners.with_sessions()

@@ -206,28 +206,27 @@ impl Kernel {
         let decided = catch_unwind(AssertUnwindSafe(|| {
             let out = sender.as_ref().map(|(_, account)| &**account);
             let inward = recipient.as_ref().map(|(_, account)| &**account);
-            self.decide(origin, target, stanza, out, inward)
+            let mut passage = Passage::default();
+            let result = self.decide(origin, target, stanza, out, inward, &mut passage);
+            (passage, result)
         }));
-        let decided = decided.unwrap_or_else(|_| {
+        let (passage, result) = decided.unwrap_or_else(|_| {
             tracing::error!(kind = ?stanza.kind, "a feature panicked; the stanza is answered with an error");
-            Err(Refusal::Error(StanzaError::new(Condition::InternalServerError)))
+            (Passage::default(), Err(Refusal::Error(StanzaError::new(Condition::InternalServerError))))
         });
         let mut effects = Effects::default();
-        let mut later = None;
-        let reply = match decided {
-            Ok(passage) => {
-                if let (Some(changes), Some((owner, account))) = (passage.out, &mut sender) {
-                    changes.apply(owner, account, &mut effects);
-                }
-                if let Some(changes) = passage.inward {
-                    // A stanza to one's own account changes the sender's.
-                    if let Some((owner, account)) = recipient.as_mut().or(sender.as_mut()) {
-                        changes.apply(owner, account, &mut effects);
-                    }
-                }
-                later = passage.later;
-                passage.reply
+        if let (Some(changes), Some((owner, account))) = (passage.out, &mut sender) {
+            changes.apply(owner, account, &mut effects);
+        }
+        if let (Some(changes), true) = (passage.inward, result.is_ok()) {
+            // A stanza to one's own account changes the sender's.
+            if let Some((owner, account)) = recipient.as_mut().or(sender.as_mut()) {
+                changes.apply(owner, account, &mut effects);
             }
+        }
+        let later = passage.later;
+        let reply = match result {
+            Ok(()) => passage.reply,
             Err(Refusal::Silent) => None,
             Err(Refusal::Error(error)) => stanza.error(&error),
         };
@@ -254,29 +253,30 @@ impl Kernel {
         stanza: &Arc<Stanza>,
         sender: Option<&Account>,
         recipient: Option<&Account>,
-    ) -> Result<Passage, Refusal> {
-        let mut passage = Passage::default();
+        passage: &mut Passage,
+    ) -> Result<(), Refusal> {
         let mut current = stanza.clone();
         if let (Some(account), Some(session)) = (sender, origin.session()) {
-            let onward = self.send_side(account, session, &mut current, &mut passage)?;
-            if let Onward::Done = onward {
-                return Ok(passage);
+            match self.send_side(account, session, &mut current, passage) {
+                Ok(Onward::Forward) => {}
+                Ok(Onward::Done) => return Ok(()),
+                Err(refusal) => return Err(refusal),
             }
         }
+        // What the sender's side decided stays, whatever the recipient's side says.
         match (target, recipient.or(sender)) {
-            (Target::Remote, _) => return Err(remote(&current)),
-            (Target::Server, Some(account)) => self.server(account, origin, &current, &mut passage)?,
+            (Target::Remote, _) => Err(remote(&current)),
+            (Target::Server, Some(account)) => self.server(account, origin, &current, passage),
             (Target::Own, Some(account)) if is_for_the_account(&current) => {
-                self.iq(At::Own, account, origin, &current, &mut passage)?;
+                self.iq(At::Own, account, origin, &current, passage)
             }
             (Target::Account, Some(account)) if current.kind == Kind::Iq && is_bare(&current) => {
                 self.guard(Side::In, account, &current)?;
-                self.iq(At::Account, account, origin, &current, &mut passage)?;
+                self.iq(At::Account, account, origin, &current, passage)
             }
-            (_, Some(account)) => self.receive_side(account, origin, current, &mut passage)?,
-            (_, None) => {}
+            (_, Some(account)) => self.receive_side(account, origin, current, passage),
+            (_, None) => Ok(()),
         }
-        Ok(passage)
     }
 
     /// guard, rewrite, send.

@@ -1,0 +1,59 @@
+//! What a stream needs to know of an account during login. Names that do not exist take the same steps as those that
+//! do (RFC 6120 §13.11).
+
+use super::credentials::{Credentials, read};
+use kernel::{Kernel, context::blocking};
+use linnet_xmpp::{
+    Jid,
+    sasl::{Failure, Hash, ScramKeys},
+    stream::{Answer, Need},
+};
+use std::sync::Arc;
+use store::Future;
+
+pub(super) fn answer(kernel: Arc<Kernel>, need: Need) -> Future<'static, Option<Answer>> {
+    Box::pin(async move {
+        match need {
+            Need::Keys { username, domain, hash } => Some(Answer::Keys(keys(&kernel, &username, &domain, hash).await)),
+            Need::Verify { username, domain, password } => {
+                Some(Answer::Verified(verify(kernel, username, &domain, password).await))
+            }
+            _ => None,
+        }
+    })
+}
+
+/// The account of a user name, if there is one. A failure of the store is a failure for now.
+async fn find(kernel: &Kernel, username: &str, domain: &str) -> Result<Option<Credentials>, Failure> {
+    let Ok(jid) = Jid::new(Some(username), domain, None) else { return Ok(None) };
+    read(kernel, &jid).await.map_err(|error| {
+        tracing::error!(%error, "an account could not be read at login");
+        Failure::TemporaryAuthFailure
+    })
+}
+
+async fn keys(kernel: &Kernel, username: &str, domain: &str, hash: Hash) -> Result<(ScramKeys, bool), Failure> {
+    let found = find(kernel, username, domain).await?;
+    let decoy = || ScramKeys::decoy(hash, username, &kernel.secret, kernel.settings.iterations);
+    match found {
+        // Told only to who knows the password: the exchange goes on, and binding is refused.
+        Some(credentials) => Ok(credentials.keys(hash).map_or_else(|| (decoy(), false), |keys| (keys.clone(), true))),
+        None => Ok((decoy(), false)),
+    }
+}
+
+async fn verify(kernel: Arc<Kernel>, username: String, domain: &str, password: String) -> Result<String, Failure> {
+    let found = find(&kernel, &username, domain).await?;
+    let known = found.as_ref().and_then(|credentials| credentials.keys(Hash::Sha256)).cloned();
+    let is_known = known.is_some();
+    let (secret, iterations, name) = (kernel.secret, kernel.settings.iterations, username.clone());
+    let is_right = blocking(&*kernel.context, move || {
+        let keys = known.unwrap_or_else(|| ScramKeys::decoy(Hash::Sha256, &name, &secret, iterations));
+        keys.verify(&password)
+    });
+    match is_right.await {
+        Some(true) if is_known => Ok(username),
+        Some(_) => Err(Failure::NotAuthorized),
+        None => Err(Failure::TemporaryAuthFailure),
+    }
+}

@@ -1,0 +1,8 @@
+//! The bits that features keep per session, all in one place so that no two are the same.
+
+use kernel::Mark;
+
+/// Has asked for the roster and gets pushes of it (RFC 6121 §2.1.6).
+pub(crate) const INTERESTED: Mark = Mark(1);
+/// Has asked for the block list and gets pushes of it (XEP-0191 §3.3).
+pub(crate) const BLOCK_LIST: Mark = Mark(1 << 1);

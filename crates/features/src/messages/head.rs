@@ -1,0 +1,33 @@
+//! What the server adds behind the content of a message from the log: its id there (XEP-0359 §3) and, where it comes
+//! late, when it was received (XEP-0203, XEP-0160 §3).
+
+use kernel::{
+    Kernel,
+    mailbox::{HeadKind, Item},
+};
+use linnet_xeps::{datetime, ns};
+use linnet_xmpp::{Jid, xml::escape_attr};
+
+pub(super) fn write(kernel: &Kernel, head: HeadKind, item: &Item, receiver: &Jid, out: &mut Vec<u8>) {
+    if let HeadKind::Late(came) = head {
+        attributes(out, "delay", ns::DELAY, &[("from", receiver.domain()), ("stamp", &datetime::format(came))]);
+    }
+    if item.row != 0 {
+        let id = format!("{:016x}", kernel.public_id(item.row));
+        attributes(out, "stanza-id", ns::STANZA_ID, &[("by", receiver.bare_str()), ("id", &id)]);
+    }
+}
+
+fn attributes(out: &mut Vec<u8>, name: &str, namespace: &str, attributes: &[(&str, &str)]) {
+    for part in ["<", name, " xmlns='", namespace, "'"] {
+        out.extend_from_slice(part.as_bytes());
+    }
+    for (name, value) in attributes {
+        for part in [" ", name, "='"] {
+            out.extend_from_slice(part.as_bytes());
+        }
+        escape_attr(value, out);
+        out.push(b'\'');
+    }
+    out.extend_from_slice(b"/>");
+}
