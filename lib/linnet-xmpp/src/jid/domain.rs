@@ -22,6 +22,9 @@ pub(super) fn prepare(domain: &str) -> Result<Cow<'_, str>, JidError> {
     if is_canonical(domain.as_bytes()) {
         return Ok(Cow::Borrowed(domain));
     }
+    if domain.len() > super::MAX_UNPREPARED {
+        return Err(JidError::Domain);
+    }
     if let Some(rest) = domain.strip_prefix('[') {
         let literal = rest.strip_suffix(']').ok_or(JidError::Domain)?;
         return ip_literal(literal).map(Cow::Owned).ok_or(JidError::Domain);

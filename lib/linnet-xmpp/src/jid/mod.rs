@@ -7,10 +7,10 @@
 //! - Localparts follow PRECIS alone: `ß` and `ς` stay, symbols and compatibility characters are refused, as
 //!   RFC 7622 §3.5 wants.
 //! - Domainparts with symbols (`☃.com`) or an underscore pass, which RFC 6122 allows and IDNA2008 does not.
-//! - From resourceparts that OpaqueString refuses, the characters that stringprep maps to nothing (RFC 3454 B.1: joiners
-//!   outside of their scripts, variation selectors, soft hyphen) are taken out. Without that, most composed emoji
-//!   would be no nickname in a room, though older servers take them. Compatibility characters (`™`) stay, and so do
-//!   characters newer than Unicode 3.2, which stringprep refuses.
+//! - From resourceparts that OpaqueString refuses, the characters that stringprep maps to nothing (RFC 3454 B.1:
+//!   joiners outside of their scripts, variation selectors, soft hyphen) are taken out. Without that, most composed
+//!   emoji would be no nickname in a room, though older servers take them. Compatibility characters (`™`) stay, and so
+//!   do characters newer than Unicode 3.2, which stringprep refuses.
 //! - A leading space in a resourcepart is accepted (RFC 8265 §4.2), though RFC 7622 §3.5 lists it as an error.
 
 mod domain;
@@ -26,6 +26,10 @@ pub use escape::{escape, unescape};
 
 /// Octets that a part may have at most (RFC 7622 §3.1).
 pub const MAX_PART: usize = 1023;
+
+/// Octets that a part may have before preparation, which can make it shorter: full-width letters lose two of three.
+/// More is refused unseen, since the work that the rules take grows faster than the length.
+const MAX_UNPREPARED: usize = 3 * MAX_PART;
 
 /// A prepared address. Cloning shares the text; comparison is by octets, as RFC 7622 §3.1 allows after preparation.
 #[derive(Clone)]

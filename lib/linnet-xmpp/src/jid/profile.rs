@@ -49,11 +49,15 @@ pub fn opaque(text: &str) -> Result<Cow<'_, str>, NotAllowed> {
 }
 
 /// Applies rules until they change nothing more, as RFC 8266 §2.3 asks for nicknames; RFC 8264 §7 notes that the same
-/// can be needed elsewhere. Four times at most: what is not stable by then is no sensible string.
+/// can be needed elsewhere. Four times at most: what is not stable by then is no sensible string. Nor is what could
+/// never fit into a part of an address.
 pub(super) fn stable(
     text: &str,
     rules: impl Fn(&str) -> Result<String, NotAllowed>,
 ) -> Result<Cow<'_, str>, NotAllowed> {
+    if text.len() > super::MAX_UNPREPARED {
+        return Err(NotAllowed);
+    }
     let mut current = rules(text)?;
     for _ in 0..3 {
         if current == text {

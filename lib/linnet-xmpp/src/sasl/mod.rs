@@ -1,10 +1,13 @@
-//! SASL, both sides: PLAIN (RFC 4616), SCRAM (RFC 5802, 7677) with channel binding (RFC 9266, 5929), EXTERNAL, ANONYMOUS.
+//! SASL, both sides: PLAIN (RFC 4616), SCRAM (RFC 5802, 7677) with channel binding (RFC 9266, 5929), EXTERNAL
+//! (RFC 4422) and ANONYMOUS (RFC 4505).
 //!
 //! Nothing here draws random numbers or looks anything up: nonces are given, and [`Server`] asks with a [`ServerStep`]
 //! for keys or for a decision. Data is what the mechanisms define, without the base 64 of RFC 6120 §6.
 
 mod binding;
 mod client;
+#[cfg(test)]
+mod damage;
 mod failure;
 mod mechanism;
 mod password;
