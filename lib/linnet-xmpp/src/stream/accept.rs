@@ -1,7 +1,7 @@
 //! The server's side of a stream (RFC 6120 §4 to §7).
 
 use super::{
-    END, Secured, StreamCondition, StreamError,
+    Answer, END, Need, Secured, StreamCondition, StreamError,
     header::{self, Reply, Version},
     input::Input,
     steps::{self, AcceptLogin, AcceptStep, Bits, Progress, Then},
@@ -9,7 +9,7 @@ use super::{
 use crate::{
     jid::Jid,
     ns, sasl,
-    stanza::{Rejected, Stanza, StanzaError},
+    stanza::{Rejected, Stanza},
     xml::{Document, FrameKind, Node, Scope, Writer},
 };
 use bytes::Bytes;
@@ -59,59 +59,6 @@ pub enum Output {
     Closed(Option<StreamError>),
 }
 
-/// What only the server behind the stream knows.
-#[derive(Clone)]
-#[non_exhaustive]
-pub enum Need {
-    /// SCRAM keys of a user name. Answer: [`Answer::Keys`].
-    Keys {
-        /// Local part.
-        username: String,
-        /// At which of our domains.
-        domain: Box<str>,
-        /// For which hash.
-        hash: sasl::Hash,
-    },
-    /// Whether a password is right. Answer: [`Answer::Verified`].
-    Verify {
-        /// Local part.
-        username: String,
-        /// Domain.
-        domain: Box<str>,
-        /// As sent.
-        password: String,
-    },
-    /// Whose certificate this is. Answer: [`Answer::Verified`].
-    Certificate {
-        /// Asked for.
-        authzid: Option<String>,
-        /// Domain.
-        domain: Box<str>,
-    },
-    /// Whether login is still allowed (account disabled) after SCRAM succeeded, and the resource to bind.
-    /// Answer: [`Answer::Bound`].
-    Bind {
-        /// None for an anonymous user.
-        username: Option<String>,
-        /// Domain.
-        domain: Box<str>,
-        /// Asked for.
-        resource: Option<String>,
-    },
-}
-
-/// Answers to [`Need`].
-#[derive(Debug)]
-#[non_exhaustive]
-pub enum Answer {
-    /// Keys; for a name that does not exist, decoys with `known` false. `Err`: e.g. account disabled, store down.
-    Keys(Result<(sasl::ScramKeys, bool), sasl::Failure>),
-    /// The name to go on with.
-    Verified(Result<String, sasl::Failure>),
-    /// The full address bound.
-    Bound(Result<Jid, StanzaError>),
-}
-
 /// The server's side of a stream.
 ///
 /// Its size matters, since there is one for each client: what only the login needs is boxed and freed at its end.
@@ -120,6 +67,7 @@ pub struct Accept {
     config: Arc<AcceptConfig>,
     input: Input,
     /// Outputs not yet handed out; `None` most of the time.
+    #[expect(clippy::box_collection, reason = "empty most of the time: 8 bytes in place of 32")]
     queue: Option<Box<VecDeque<Output>>>,
     /// Until a resource is bound.
     negotiation: Option<Box<Negotiation>>,
@@ -198,10 +146,8 @@ impl Accept {
     /// The next output; takes what it needs from the front of `input`.
     pub fn poll(&mut self, input: &mut &[u8], now: Instant) -> Option<Output> {
         loop {
-            if self.queue.is_some() {
-                if let Some(output) = self.queued() {
-                    return Some(output);
-                }
+            if let Some(output) = self.queued() {
+                return Some(output);
             }
             if self.wait == Wait::Closed {
                 *input = &[];
@@ -414,11 +360,11 @@ impl Accept {
             return None;
         }
         // Of bound streams, messages and presences are what counts: no step is asked about them.
-        if self.negotiation.is_some() || !content || root.name() == "iq" {
-            if let Some(step) = self.config.steps.iter().position(|step| step.takes(root)) {
-                self.step(step, document);
-                return None;
-            }
+        if (self.negotiation.is_some() || !content || root.name() == "iq")
+            && let Some(step) = self.config.steps.iter().position(|step| step.takes(root))
+        {
+            self.step(step, document);
+            return None;
         }
         if self.negotiation.is_some() || !content {
             // §4.9.3.12, and §7.1 between login and binding.
@@ -463,6 +409,7 @@ impl Accept {
         }
         match progress.then {
             Then::Continue | Then::Next => {}
+            Then::Features => self.features(),
             Then::Restart => {
                 self.input.restart();
                 self.open = false;
@@ -521,20 +468,4 @@ fn possible(step: &dyn AcceptStep, bits: Bits) -> bool {
 
 fn is_stanza(element: Node<'_>) -> bool {
     element.ns() == ns::CLIENT && matches!(element.name(), "message" | "presence" | "iq")
-}
-
-/// Shows no password.
-impl std::fmt::Debug for Need {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Need::Keys { username, domain, hash } => {
-                f.debug_tuple("Keys").field(username).field(domain).field(hash).finish()
-            }
-            Need::Verify { username, domain, .. } => f.debug_tuple("Verify").field(username).field(domain).finish(),
-            Need::Certificate { authzid, domain } => f.debug_tuple("Certificate").field(authzid).field(domain).finish(),
-            Need::Bind { username, domain, resource } => {
-                f.debug_tuple("Bind").field(username).field(domain).field(resource).finish()
-            }
-        }
-    }
 }

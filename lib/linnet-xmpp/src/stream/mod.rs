@@ -12,13 +12,15 @@ mod error;
 mod header;
 mod initiate;
 mod input;
+mod question;
 pub mod steps;
 #[cfg(test)]
 mod tests;
 
-pub use accept::{Accept, AcceptConfig, Answer, Need, Output};
+pub use accept::{Accept, AcceptConfig, Output};
 pub use error::{StreamCondition, StreamError};
 pub use initiate::{Initiate, InitiateConfig, InitiateError, InitiateOutput, Login};
+pub use question::{Answer, Need};
 pub use steps::{AcceptStep, InitiateStep};
 
 use crate::sasl;

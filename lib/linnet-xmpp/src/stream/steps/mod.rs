@@ -79,6 +79,8 @@ pub enum Then<E> {
     Continue,
     /// Client's side: this step is over, another one may begin. Server's side: the same as `Continue`.
     Next,
+    /// Server's side: the features that are possible now, on the same stream (RFC 6120 §4.3.4).
+    Features,
     /// A new stream header on the same connection (RFC 6120 §4.3.3).
     Restart,
     /// TLS, and then a new stream header.

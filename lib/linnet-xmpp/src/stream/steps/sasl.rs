@@ -75,9 +75,10 @@ impl AcceptStep for Sasl {
     }
 }
 
-/// The mechanisms possible on this stream, in the configured order.
+/// The mechanisms possible on this stream, in the configured order. Channel binding only with the type that every
+/// server must have, since clients take a list without it for an attack (XEP-0440 §3, rules 1 and 6).
 fn offered(login: &AcceptLogin) -> impl Iterator<Item = Mechanism> {
-    let bound = login.secured.as_ref().is_some_and(|secured| secured.bindings.types().next().is_some());
+    let bound = login.secured.as_ref().is_some_and(|secured| secured.bindings.server_end_point.is_some());
     let certificate = login.secured.as_ref().is_some_and(|secured| secured.certificate);
     login.config.mechanisms.iter().copied().filter(move |mechanism| match mechanism {
         Mechanism::Scram { plus: true, .. } => bound,

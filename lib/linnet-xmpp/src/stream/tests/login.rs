@@ -34,20 +34,16 @@ fn the_best_mechanism_is_taken_where_all_are_allowed() {
 
 #[test]
 fn a_binding_that_only_one_end_has_is_not_used_xep0440_3() {
-    for (mut client, server) in
-        [(secured(), secured()), (secured(), secured())].into_iter().zip([true, false]).map(|((c, mut s), exporter)| {
-            if exporter {
-                s.bindings.exporter = None
-            }
-            (c, s)
-        })
-    {
-        if server.bindings.exporter.is_some() {
-            client.bindings.exporter = None;
-        }
+    let without_exporter = || {
+        let mut secured = secured();
+        secured.bindings.exporter = None;
+        secured
+    };
+    for (client, server) in [(secured(), without_exporter()), (without_exporter(), secured())] {
         let mut pair = Pair::new(initiate_config(), accept_config());
         pair.tls = (client, server);
         pair.run();
+        assert!(pair.sent.contains("mechanism='SCRAM-SHA-512-PLUS'"));
         assert_bound(&pair, "juliet@capulet.example/balcony");
     }
 }
@@ -124,6 +120,26 @@ fn an_offer_from_which_plus_was_taken_is_found_out_by_the_server_rfc5802_6() {
     assert!(auth.contains("mechanism='SCRAM-SHA-512'"), "{auth}");
     let answer = server.send(auth);
     assert!(answer.starts_with("<failure"), "{answer}");
+}
+
+#[test]
+fn a_signature_of_the_server_that_is_wrong_or_missing_ends_the_login_rfc5802_5() {
+    use base64::{Engine as _, engine::general_purpose::STANDARD};
+    for missing in [true, false] {
+        let mut client = Peer::new(initiate_config(), Some(secured()));
+        let mut server = Server::new(accept_config(), Some(secured()));
+        let mut answer = server.send(client.send(""));
+        while !answer.starts_with("<success") {
+            answer = server.send(client.send(answer));
+        }
+        let (start, rest) = answer.split_once('>').unwrap();
+        let mut data = STANDARD.decode(rest.strip_suffix("</success>").unwrap()).unwrap();
+        assert!(data.starts_with(b"v="));
+        data[10] = if data[10] == b'A' { b'B' } else { b'A' };
+        let data = if missing { String::new() } else { STANDARD.encode(data) };
+        assert_eq!(client.send(format!("{start}>{data}</success>")), "</stream:stream>");
+        assert_eq!(client.error(), Some(InitiateError::Sasl(crate::sasl::ClientError::ServerNotAuthentic)));
+    }
 }
 
 #[test]

@@ -3,8 +3,10 @@
 
 mod accept;
 mod client;
+mod header;
 mod login;
 mod splits;
+mod step;
 
 use super::*;
 use crate::{

@@ -1,0 +1,73 @@
+//! What a stream has to ask the server behind it, and the answers.
+
+use crate::{jid::Jid, sasl, stanza::StanzaError};
+use std::fmt;
+
+/// What only the server behind the stream knows.
+#[derive(Clone)]
+#[non_exhaustive]
+pub enum Need {
+    /// SCRAM keys of a user name. Answer: [`Answer::Keys`].
+    Keys {
+        /// Local part.
+        username: String,
+        /// At which of our domains.
+        domain: Box<str>,
+        /// For which hash.
+        hash: sasl::Hash,
+    },
+    /// Whether a password is right. Answer: [`Answer::Verified`].
+    Verify {
+        /// Local part.
+        username: String,
+        /// Domain.
+        domain: Box<str>,
+        /// As sent.
+        password: String,
+    },
+    /// Whose certificate this is. Answer: [`Answer::Verified`].
+    Certificate {
+        /// Asked for.
+        authzid: Option<String>,
+        /// Domain.
+        domain: Box<str>,
+    },
+    /// Whether login is still allowed (account disabled) after SCRAM succeeded, and the resource to bind.
+    /// Answer: [`Answer::Bound`].
+    Bind {
+        /// None for an anonymous user.
+        username: Option<String>,
+        /// Domain.
+        domain: Box<str>,
+        /// Asked for.
+        resource: Option<String>,
+    },
+}
+
+/// Answers to [`Need`].
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Answer {
+    /// Keys; for a name that does not exist, decoys with `known` false. `Err`: e.g. account disabled, store down.
+    Keys(Result<(sasl::ScramKeys, bool), sasl::Failure>),
+    /// The name to go on with.
+    Verified(Result<String, sasl::Failure>),
+    /// The full address bound.
+    Bound(Result<Jid, StanzaError>),
+}
+
+/// Shows no password.
+impl fmt::Debug for Need {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Need::Keys { username, domain, hash } => {
+                f.debug_tuple("Keys").field(username).field(domain).field(hash).finish()
+            }
+            Need::Verify { username, domain, .. } => f.debug_tuple("Verify").field(username).field(domain).finish(),
+            Need::Certificate { authzid, domain } => f.debug_tuple("Certificate").field(authzid).field(domain).finish(),
+            Need::Bind { username, domain, resource } => {
+                f.debug_tuple("Bind").field(username).field(domain).field(resource).finish()
+            }
+        }
+    }
+}
