@@ -3,10 +3,16 @@
 pub mod accounts;
 pub mod blocking;
 mod codec;
+pub mod commands;
+pub mod discovery;
+pub mod entity;
 mod marks;
 pub mod messages;
+pub mod offline;
 pub mod presence;
+pub mod registration;
 pub mod roster;
+pub mod storage;
 
 use kernel::Feature;
 
@@ -17,4 +23,10 @@ pub static FEATURES: &[&Feature] = &[
     &roster::FEATURE,
     &presence::FEATURE,
     &messages::FEATURE,
+    &offline::FEATURE,
+    &discovery::FEATURE,
+    &entity::FEATURE,
+    &storage::FEATURE,
+    &registration::FEATURE,
+    &commands::FEATURE,
 ];

@@ -6,3 +6,5 @@ use kernel::Mark;
 pub(crate) const INTERESTED: Mark = Mark(1);
 /// Has asked for the block list and gets pushes of it (XEP-0191 §3.3).
 pub(crate) const BLOCK_LIST: Mark = Mark(1 << 1);
+/// Fetches stored messages itself (XEP-0013 §2.2).
+pub(crate) const FETCHES: Mark = Mark(1 << 2);

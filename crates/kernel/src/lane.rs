@@ -36,7 +36,7 @@ impl Lane {
     }
 
     /// Registers the waker; false if nothing is pending any more.
-    pub(crate) fn wait(&self, waker: &Waker) -> bool {
+    pub fn wait(&self, waker: &Waker) -> bool {
         *self.waker.lock() = Some(waker.clone());
         self.pending() > 0
     }

@@ -89,6 +89,20 @@ impl Kernel {
         }
     }
 
+    /// The same at once, if it need not wait; else gives the stanza back, for [`Kernel::handle`].
+    pub fn try_handle(self: &Arc<Self>, session: &Arc<Session>, stanza: Result<Stanza, Box<Rejected>>) -> Result<(), Stanza> {
+        match stanza {
+            Ok(stanza) => match self.admit(session, stanza) {
+                Some(stanza) => self.try_route(Origin::Session(session), stanza),
+                None => Ok(()),
+            },
+            Err(rejected) => {
+                self.refuse(session, &rejected.stanza, &rejected.error);
+                Ok(())
+            }
+        }
+    }
+
     /// Stamps `from` and `xml:lang`. A session that claims to be somebody else is ended (RFC 6120 §8.1.2.1).
     fn admit(self: &Arc<Self>, session: &Arc<Session>, mut stanza: Stanza) -> Option<Stanza> {
         let own = &session.address;

@@ -57,16 +57,16 @@ impl Session {
 impl Kernel {
     /// Answers what a stream needs to know. With the answer to `Need::Bind` comes the session that was made.
     pub async fn answer(self: &Arc<Self>, need: Need) -> (Answer, Option<Arc<Session>>) {
+        for hook in &self.hooks.stream {
+            if let Some(answer) = hook(self.clone(), need.clone()).await {
+                return (answer, None);
+            }
+        }
         if let Need::Bind { username, domain, resource } = &need {
             return match self.bind(username.as_deref(), domain, resource.as_deref()).await {
                 Ok(session) => (Answer::Bound(Ok(session.address.clone())), Some(session)),
                 Err(error) => (Answer::Bound(Err(error)), None),
             };
-        }
-        for hook in &self.hooks.stream {
-            if let Some(answer) = hook(self.clone(), need.clone()).await {
-                return (answer, None);
-            }
         }
         let failure = linnet_xmpp::sasl::Failure::TemporaryAuthFailure;
         let answer = match need {

@@ -4,8 +4,9 @@
 use super::credentials::{Credentials, read};
 use kernel::{Kernel, context::blocking};
 use linnet_xmpp::{
-    Jid,
+    Jid, StanzaError,
     sasl::{Failure, Hash, ScramKeys},
+    stanza::Condition,
     stream::{Answer, Need},
 };
 use std::sync::Arc;
@@ -18,9 +19,21 @@ pub(super) fn answer(kernel: Arc<Kernel>, need: Need) -> Future<'static, Option<
             Need::Verify { username, domain, password } => {
                 Some(Answer::Verified(verify(kernel, username, &domain, password).await))
             }
+            Need::Bind { username: Some(username), domain, .. } => refuse_disabled(&kernel, &username, &domain).await,
             _ => None,
         }
     })
+}
+
+/// An account that is disabled is told so once it has shown who it is, and not before (RFC 6120 §6.5.2, §13.11).
+async fn refuse_disabled(kernel: &Kernel, username: &str, domain: &str) -> Option<Answer> {
+    let text = match find(kernel, username, domain).await {
+        Ok(Some(credentials)) if !credentials.disabled => return None,
+        Ok(Some(_)) => "your account was disabled by the administrator of the server",
+        Ok(None) => "this account does not exist any more",
+        Err(_) => "your account cannot be read at the moment",
+    };
+    Some(Answer::Bound(Err(StanzaError::new(Condition::NotAllowed).text(text))))
 }
 
 /// The account of a user name, if there is one. A failure of the store is a failure for now.
@@ -36,7 +49,6 @@ async fn keys(kernel: &Kernel, username: &str, domain: &str, hash: Hash) -> Resu
     let found = find(kernel, username, domain).await?;
     let decoy = || ScramKeys::decoy(hash, username, &kernel.secret, kernel.settings.iterations);
     match found {
-        // Told only to who knows the password: the exchange goes on, and binding is refused.
         Some(credentials) => Ok(credentials.keys(hash).map_or_else(|| (decoy(), false), |keys| (keys.clone(), true))),
         None => Ok((decoy(), false)),
     }
@@ -46,12 +58,14 @@ async fn verify(kernel: Arc<Kernel>, username: String, domain: &str, password: S
     let found = find(&kernel, &username, domain).await?;
     let known = found.as_ref().and_then(|credentials| credentials.keys(Hash::Sha256)).cloned();
     let is_known = known.is_some();
+    let is_disabled = found.is_some_and(|credentials| credentials.disabled);
     let (secret, iterations, name) = (kernel.secret, kernel.settings.iterations, username.clone());
     let is_right = blocking(&*kernel.context, move || {
         let keys = known.unwrap_or_else(|| ScramKeys::decoy(Hash::Sha256, &name, &secret, iterations));
         keys.verify(&password)
     });
     match is_right.await {
+        Some(true) if is_known && is_disabled => Err(Failure::AccountDisabled),
         Some(true) if is_known => Ok(username),
         Some(_) => Err(Failure::NotAuthorized),
         None => Err(Failure::TemporaryAuthFailure),

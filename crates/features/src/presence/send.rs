@@ -1,7 +1,10 @@
 //! What one's own clients say: broadcast (§4.2, §4.4, §4.5), directed presence (§4.6) and subscriptions (§3, A.2).
 
 use super::{audience, contacts, from_account, hide_from, priority, show_to, table, tell_own};
-use crate::roster::{self, Contact, Roster, State};
+use crate::{
+    entity, marks,
+    roster::{self, Contact, Roster, State},
+};
 use kernel::{
     Attached, Turn,
     hooks::{Onward, Refusal},
@@ -51,7 +54,7 @@ fn available(turn: &mut Turn<'_>, session: &Attached, stanza: &Stanza) -> Result
     if is_initial {
         greet(turn, session);
     }
-    if priority >= 0 && !session.takes_messages() {
+    if priority >= 0 && !session.takes_messages() && !session.has(marks::FETCHES) {
         turn.catch_up(session);
     }
     Ok(Onward::Done)
@@ -85,6 +88,9 @@ fn unavailable(turn: &mut Turn<'_>, session: &Attached, stanza: &Stanza) {
         to.extend(audience(turn));
         let presence = Arc::new(stanza.clone());
         tell_own(turn, &presence, None);
+        if turn.account.available().count() == 1 {
+            entity::seen(turn);
+        }
     }
     for known in &session.directed {
         turn.set_directed(session, known.clone(), false);

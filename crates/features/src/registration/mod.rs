@@ -1,0 +1,85 @@
+//! In-band registration (XEP-0077): change of password and removal for everybody, sign-up where the administrator
+//! allows it.
+
+use crate::accounts;
+use bytes::Bytes;
+use kernel::{
+    Feature, Hook,
+    command::CommandError,
+    hooks::{Ask, At, Handler, Iq, Xep},
+};
+use linnet_xeps::{
+    Payload, ns,
+    register::{Register, Request},
+};
+use linnet_xmpp::{
+    Jid, StanzaError,
+    stanza::{Condition, Type},
+};
+use store::Future;
+
+/// In-band registration.
+pub static FEATURE: Feature = Feature {
+    name: "registration",
+    xeps: &[Xep { number: 77, version: "2.4", note: "" }],
+    server_features: &[ns::REGISTER],
+    account_features: &[],
+    stream_features: &[],
+    hooks: &[
+
+        Hook::Iq(Iq {
+            name: "query",
+            ns: ns::REGISTER,
+            get: true,
+            set: true,
+            at: &[At::Own, At::Server],
+            handler: Handler::Later(answer),
+        }),
+    ],
+};
+
+/// Of an account that is logged in (§3.2, §3.3).
+fn answer(ask: Ask) -> Future<'static, Result<Bytes, StanzaError>> {
+    Box::pin(async move {
+        let account = ask.actor().bare();
+        let username = account.local().unwrap_or_default().to_owned();
+        let query = ask.stanza.payload().ok_or_else(|| StanzaError::new(Condition::BadRequest)).and_then(Register::read)?;
+        if ask.stanza.ty == Type::Get {
+            let answer = Register { registered: true, ..Register::default() };
+            return Ok(answer.field("username", &username).field("password", "").to_bytes());
+        }
+        match query.request()? {
+            Request::Remove => remove_soon(&ask, account),
+            Request::Set { username: wanted, password } => {
+                let same = Jid::new(Some(&wanted), account.domain(), None).is_ok_and(|jid| jid == account);
+                if !same {
+                    // One's own password only; another account is not made from within a session.
+                    return Err(StanzaError::new(Condition::NotAllowed).text("this is not your user name"));
+                }
+                accounts::set_password(&ask.kernel, &account, &password).await.map_err(refusal)?;
+            }
+        }
+        Ok(Bytes::new())
+    })
+}
+
+/// The result has to reach the client before its session ends (§3.2): the account goes a moment later.
+fn remove_soon(ask: &Ask, account: Jid) {
+    let kernel = ask.kernel.clone();
+    ask.kernel.context.spawn(Box::pin(async move {
+        kernel.context.sleep(std::time::Duration::from_millis(100)).await;
+        if let Err(error) = accounts::remove(&kernel, &account).await {
+            tracing::error!(%error, %account, "an account that asked for it could not be removed");
+        }
+    }));
+}
+
+fn refusal(error: CommandError) -> StanzaError {
+    let condition = match &error {
+        CommandError::BadInput(_) => Condition::NotAcceptable,
+        CommandError::Exists(_) => Condition::Conflict,
+        CommandError::NotFound(_) => Condition::ItemNotFound,
+        _ => Condition::InternalServerError,
+    };
+    StanzaError::new(condition).text(error.to_string())
+}

@@ -1,0 +1,98 @@
+//! What a user keeps at the server for himself (private XML, XEP-0049) and for all to see (vcard-temp, XEP-0054).
+
+use bytes::Bytes;
+use kernel::{
+    Feature, Hook, Turn,
+    hooks::{Ask, At, Handler, Iq, Xep},
+};
+use linnet_xeps::{Payload, ns, private::Private, vcard::VCard};
+use linnet_xmpp::{StanzaError, stanza::Condition};
+use store::{DocTable, Future, MapTable, StoreError, Write};
+
+/// Private XML and vcard-temp.
+pub static FEATURE: Feature = Feature {
+    name: "storage",
+    xeps: &[Xep { number: 49, version: "1.2", note: "" }, Xep { number: 54, version: "1.2", note: "" }],
+    server_features: &[ns::VCARD, ns::PRIVATE],
+    account_features: &[ns::VCARD],
+    stream_features: &[],
+    hooks: &[
+        Hook::Iq(iq("query", ns::PRIVATE, true, &[At::Own], Handler::Later(read_private))),
+        Hook::Iq(iq("query", ns::PRIVATE, false, &[At::Own], Handler::Now(write_private))),
+        Hook::Iq(iq("vCard", ns::VCARD, true, &[At::Own, At::Account], Handler::Later(read_vcard))),
+        Hook::Iq(iq("vCard", ns::VCARD, false, &[At::Own], Handler::Now(write_vcard))),
+        Hook::Iq(iq("vCard", ns::VCARD, true, &[At::Server], Handler::Now(server_vcard))),
+    ],
+};
+
+const fn iq(name: &'static str, namespace: &'static str, get: bool, at: &'static [At], handler: Handler) -> Iq {
+    Iq { name, ns: namespace, get, set: !get, at, handler }
+}
+
+const PRIVATE: MapTable = MapTable("private-xml");
+const VCARD: DocTable = DocTable("vcard");
+
+/// Elements of one account. Clients keep a handful: bookmarks, settings, annotations.
+const ELEMENTS: u64 = 500;
+
+/// The key of an element: its name cannot have a space, so the pair is unique.
+fn key(name: &str, namespace: &str) -> Box<str> {
+    format!("{name} {namespace}").into()
+}
+
+/// The element as stored; where nothing is stored, as it was asked for (XEP-0049 §2.3).
+fn read_private(ask: Ask) -> Future<'static, Result<Bytes, StanzaError>> {
+    Box::pin(async move {
+        let mut query: Private = payload(&ask.stanza)?;
+        let wanted = query.wanted()?;
+        let key = key(&wanted.name, &wanted.ns);
+        let row = ask.kernel.store.map_row(PRIVATE, ask.owner.as_str(), &key).await.map_err(failed)?;
+        if let (Some(row), Some(entry)) = (row, query.entries.first_mut()) {
+            entry.xml = row.value;
+        }
+        Ok(query.to_bytes())
+    })
+}
+
+fn write_private(turn: &mut Turn<'_>) -> Result<Bytes, StanzaError> {
+    let query: Private = payload(turn.stanza)?;
+    let owner: Box<str> = turn.account.address.as_str().into();
+    turn.require(store::Condition::MapFewerThan(PRIVATE, owner.clone(), ELEMENTS));
+    for entry in query.entries {
+        let (owner, key) = (owner.clone(), key(&entry.name, &entry.ns));
+        turn.write(Write::MapPut { table: PRIVATE, owner, key, second: None, value: entry.xml });
+    }
+    Ok(Bytes::new())
+}
+
+/// An account without a vCard answers with an empty one to its owner and with item-not-found to others
+/// (XEP-0054 §3.1, §3.3).
+fn read_vcard(ask: Ask) -> Future<'static, Result<Bytes, StanzaError>> {
+    Box::pin(async move {
+        match ask.kernel.store.doc(VCARD, ask.owner.as_str()).await.map_err(failed)? {
+            Some(xml) => Ok(xml),
+            None if ask.at == At::Own => Ok(VCard::question().to_bytes()),
+            None => Err(Condition::ItemNotFound.into()),
+        }
+    })
+}
+
+fn write_vcard(turn: &mut Turn<'_>) -> Result<Bytes, StanzaError> {
+    let card: VCard = payload(turn.stanza)?;
+    let owner = turn.account.address.as_str().into();
+    turn.write(Write::DocPut { table: VCARD, owner, value: card.to_bytes() });
+    Ok(Bytes::new())
+}
+
+fn server_vcard(_: &mut Turn<'_>) -> Result<Bytes, StanzaError> {
+    Ok(Bytes::from_static(b"<vCard xmlns='vcard-temp'><FN>Linnet</FN><DESC>XMPP server</DESC></vCard>"))
+}
+
+fn payload<T: Payload>(stanza: &linnet_xmpp::Stanza) -> Result<T, StanzaError> {
+    stanza.payload().ok_or_else(|| StanzaError::new(Condition::BadRequest)).and_then(T::read)
+}
+
+fn failed(error: StoreError) -> StanzaError {
+    tracing::error!(%error, "stored data could not be read");
+    StanzaError::new(Condition::InternalServerError).text("your data cannot be read at the moment")
+}
