@@ -5,9 +5,12 @@
 //!   [`tls`]: TLS for clients and channel-binding data. [`backoff`]: how long to wait before the next attempt.
 
 pub mod backoff;
+pub mod client;
 pub mod connect;
 pub mod dns;
 pub mod tls;
+
+pub use client::Client;
 
 /// Fills a buffer with random bytes of the operating system.
 ///
