@@ -311,7 +311,8 @@ impl Accept {
             return self.fail(StreamCondition::UnsupportedStanzaType.into());
         };
         let login = &mut negotiation.login;
-        let from = header.from.as_deref().map(|from| Jid::parse(from).map(|jid| jid.bare()));
+        let from = header.from.as_deref().filter(|from| !from.is_empty());
+        let from = from.map(|from| Jid::parse(from).map(|jid| jid.bare()));
         let domain = header::served(header.to.as_deref(), &self.config.domains).map(Box::<str>::from);
         let checked = namespaces
             .and_then(|()| domain.as_ref().map_err(Clone::clone))

@@ -87,6 +87,8 @@ fn from_is_answered_as_a_bare_address_rfc6120_4_7_2() {
         "{answer}"
     );
     refused(&HEADER.replace("to=", "from='@@' to="), "invalid-from");
+    let answer = Server::new(accept_config(), None).send(HEADER.replace("to=", "from='' to="));
+    assert!(answer.starts_with(REPLY), "{answer}");
 }
 
 #[test]

@@ -50,6 +50,20 @@ proptest! {
     }
 
     #[test]
+    fn a_changed_session_never_panics_and_ends_at_most_once(at in 0..SESSION.len(), byte in any::<u8>(), cut in 0..SESSION.len(), drop in any::<bool>()) {
+        let mut bytes = SESSION.as_bytes().to_vec();
+        if drop { bytes.remove(at); } else { bytes[at] = byte; }
+        let (start, rest) = bytes.split_at(cut.min(bytes.len()));
+        let mut server = Server::new(accept_config(), Some(secured()));
+        server.drive(start);
+        server.drive(rest);
+        server.drive(b"</stream:stream>");
+        let written = String::from_utf8(server.written).unwrap();
+        prop_assert!(written.matches("<stream:error>").count() <= 1);
+        prop_assert!(written.matches("</stream:stream>").count() <= 1);
+    }
+
+    #[test]
     fn no_bytes_make_the_streams_panic(bytes in proptest::collection::vec(any::<u8>(), 0..400), at in 0usize..4) {
         let mut server = match at {
             0 => Server::new(accept_config(), None),
