@@ -102,6 +102,19 @@ async fn plaintext_on_loopback_if_wanted() {
     login_and_talk(Listen::Plain, |server| Config { plaintext: true, ..config(server, Security::StartTls) }).await;
 }
 
+/// Both kinds of binding data are the same at both ends, else these logins would fail.
+#[tokio::test]
+async fn every_scram_mechanism() {
+    for listen in [Listen::StartTls, Listen::EndPoint] {
+        let server = Server::start(listen, echo).await;
+        for mechanism in scram() {
+            let only = Config { mechanisms: vec![mechanism], ..config(&server, Security::StartTls) };
+            let (client, _events) = Client::login(only).await.unwrap();
+            client.close().await;
+        }
+    }
+}
+
 #[tokio::test]
 async fn plain_over_tls() {
     let server = Server::with_mechanisms(Listen::StartTls, echo, vec![Mechanism::Plain]).await;

@@ -26,7 +26,7 @@ use tokio::{
 use tokio_rustls::{TlsAcceptor, server::TlsStream};
 
 /// What a test lets the server do about a stanza.
-pub enum Reaction {
+pub(crate) enum Reaction {
     /// Send this.
     Send(Stanza),
     /// Drop the connection.
@@ -36,18 +36,20 @@ pub enum Reaction {
 }
 
 /// Decides about stanzas of a client at an address.
-pub type React = fn(&Stanza, &Jid) -> Vec<Reaction>;
+pub(crate) type React = fn(&Stanza, &Jid) -> Vec<Reaction>;
 
 /// How the server listens; `Plain`: it has no TLS at all.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub enum Listen {
+pub(crate) enum Listen {
     Plain,
     StartTls,
+    /// STARTTLS, and only the certificate to bind a login to.
+    EndPoint,
     Direct,
 }
 
 /// A running server. It ends with the test's runtime.
-pub struct Server {
+pub(crate) struct Server {
     pub address: SocketAddr,
     /// The certificate in DER.
     pub certificate: Vec<u8>,
@@ -56,14 +58,14 @@ pub struct Server {
 }
 
 /// The account's password.
-pub const PASSWORD: &str = "pencil";
+pub(crate) const PASSWORD: &str = "pencil";
 
 impl Server {
-    pub async fn start(listen: Listen, react: React) -> Server {
+    pub(crate) async fn start(listen: Listen, react: React) -> Server {
         Server::with_mechanisms(listen, react, scram()).await
     }
 
-    pub async fn with_mechanisms(listen: Listen, react: React, mechanisms: Vec<Mechanism>) -> Server {
+    pub(crate) async fn with_mechanisms(listen: Listen, react: React, mechanisms: Vec<Mechanism>) -> Server {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let issued = rcgen::generate_simple_self_signed(vec!["linnet.example".to_owned()]).unwrap();
@@ -97,7 +99,7 @@ struct Shared {
 }
 
 /// All SCRAM mechanisms, strongest first.
-pub fn scram() -> Vec<Mechanism> {
+pub(crate) fn scram() -> Vec<Mechanism> {
     let hashes = [Hash::Sha512, Hash::Sha256, Hash::Sha1];
     [true, false].into_iter().flat_map(|plus| hashes.map(|hash| Mechanism::Scram { hash, plus })).collect()
 }
