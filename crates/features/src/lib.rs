@@ -14,7 +14,8 @@ pub mod registration;
 pub mod roster;
 pub mod storage;
 
-use kernel::Feature;
+use bytes::Bytes;
+use kernel::{Feature, Kernel};
 
 /// All features, in the order in which their hooks run: what refuses before what acts.
 pub static FEATURES: &[&Feature] = &[
@@ -30,3 +31,12 @@ pub static FEATURES: &[&Feature] = &[
     &registration::FEATURE,
     &commands::FEATURE,
 ];
+
+/// The feature elements that client streams tell after login and that ask for no negotiation, canonical XML.
+pub fn stream_features(kernel: &Kernel) -> Bytes {
+    let mut all = discovery::server_caps(kernel).to_vec();
+    for feature in kernel.hooks.features.iter().flat_map(|feature| feature.stream_features) {
+        all.extend_from_slice(feature.as_bytes());
+    }
+    all.into()
+}

@@ -1,10 +1,6 @@
 //! Who may do what: one function. Features ask it; none decides by itself.
 
-use crate::{
-    Kernel,
-    account::Account,
-    hooks::Relation,
-};
+use crate::{Kernel, account::Account, hooks::Relation};
 use linnet_xmpp::Jid;
 
 /// What somebody wants to do.

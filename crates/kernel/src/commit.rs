@@ -323,9 +323,11 @@ async fn apply(
             for (entry, place) in entries.into_iter().zip(places) {
                 let result = match is_spoiled(&batch[*place]) {
                     true => Err(StoreError::Refused("computed on a change that failed".into())),
-                    false => kernel.store.apply(vec![entry]).await.and_then(|mut outcomes| {
-                        outcomes.pop().ok_or_else(|| StoreError::Io("no outcome".into()))
-                    }),
+                    false => kernel
+                        .store
+                        .apply(vec![entry])
+                        .await
+                        .and_then(|mut outcomes| outcomes.pop().ok_or_else(|| StoreError::Io("no outcome".into()))),
                 };
                 if !matches!(result, Ok(Outcome::Done)) {
                     spoil(&batch[*place]);

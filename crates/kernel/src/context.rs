@@ -23,7 +23,10 @@ pub trait Context: Send + Sync + fmt::Debug + 'static {
 }
 
 /// Runs slow work through the context and gives its result back; `None` if it panicked.
-pub async fn blocking<T: Send + 'static>(context: &dyn Context, work: impl FnOnce() -> T + Send + 'static) -> Option<T> {
+pub async fn blocking<T: Send + 'static>(
+    context: &dyn Context,
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Option<T> {
     let (sender, receiver) = tokio::sync::oneshot::channel();
     context
         .blocking(Box::new(move || {

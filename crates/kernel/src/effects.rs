@@ -48,7 +48,9 @@ impl Effects {
 
 fn write_size(write: &Write) -> usize {
     match write {
-        Write::AccountPut { value, .. } | Write::DocPut { value, .. } | Write::MapPut { value, .. } => value.len() + 100,
+        Write::AccountPut { value, .. } | Write::DocPut { value, .. } | Write::MapPut { value, .. } => {
+            value.len() + 100
+        }
         Write::LogAppend { body, rows, .. } => body.len() + 100 * rows.len(),
         Write::LogClearFlags { ids, .. } => 100 + ids.as_ref().map_or(0, |ids| ids.len() * 8),
         _ => 100,

@@ -6,7 +6,7 @@
 //! runs only what asked for it.
 
 use crate::{
-    Kernel,
+    Kernel, Settings,
     account::{Account, Document},
     command::Command,
     mailbox::{HeadKind, Item},
@@ -18,7 +18,7 @@ use hashbrown::HashMap;
 use linnet_xmpp::{
     Jid, Stanza, StanzaError,
     stanza::Kind,
-    stream::{Answer, Need},
+    stream::{Answer, Need, steps::AcceptStep},
 };
 use std::{any::TypeId, sync::Arc};
 use store::{DocTable, Future, LogTable, MapRow, MapTable};
@@ -223,6 +223,8 @@ pub enum Hook {
     Stream(fn(Arc<Kernel>, Need) -> Future<'static, Option<Answer>>),
     /// An administrative command.
     Command(&'static Command),
+    /// A negotiation step of client streams, where the settings want it.
+    Step(&'static dyn AcceptStep, fn(&Settings) -> bool),
 }
 
 /// A document's declaration.
@@ -244,6 +246,8 @@ pub struct Table {
     pub features: &'static [&'static Feature],
     /// All commands, in order.
     pub commands: Vec<&'static Command>,
+    /// Negotiation steps beyond those of RFC 6120, in order.
+    pub steps: Vec<&'static dyn AcceptStep>,
     pub(crate) guards: [Vec<Guard>; 3],
     pub(crate) rewrites: [Vec<Rewrite>; 3],
     pub(crate) send: [Option<Send>; 3],
@@ -259,15 +263,15 @@ pub struct Table {
 }
 
 impl Table {
-    pub(crate) fn build(features: &'static [&'static Feature]) -> Table {
+    pub(crate) fn build(features: &'static [&'static Feature], settings: &Settings) -> Table {
         let mut table = Table { features, ..Table::default() };
         for hook in features.iter().flat_map(|feature| feature.hooks) {
-            table.add(hook);
+            table.add(hook, settings);
         }
         table
     }
 
-    fn add(&mut self, hook: &'static Hook) {
+    fn add(&mut self, hook: &'static Hook, settings: &Settings) {
         match hook {
             Hook::Guard { kinds, run } => kinds.iter().for_each(|kind| self.guards[*kind as usize].push(*run)),
             Hook::Rewrite { kinds, run } => kinds.iter().for_each(|kind| self.rewrites[*kind as usize].push(*run)),
@@ -284,6 +288,8 @@ impl Table {
             Hook::Relation(run) => self.relation = Some(*run),
             Hook::Stream(run) => self.stream.push(*run),
             Hook::Command(command) => self.commands.push(command),
+            Hook::Step(step, wanted) if wanted(settings) => self.steps.push(*step),
+            Hook::Step(..) => {}
         }
     }
 

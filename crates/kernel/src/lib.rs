@@ -109,7 +109,7 @@ impl Kernel {
             }
         };
         let kernel = Arc::new(Kernel {
-            hooks: hooks::Table::build(features),
+            hooks: hooks::Table::build(features, &settings),
             owners: owner::Owners::default(),
             commit: Arc::new(commit::Commit::new(next_entry)),
             ids: ids::Ids::new(log_id, &secret),

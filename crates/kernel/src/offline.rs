@@ -37,8 +37,7 @@ impl Kernel {
         self.barrier().await;
         let mut after = None;
         loop {
-            let query =
-                LogQuery { after, any_flag: flags, limit: limits::OFFLINE_PAGE, ..LogQuery::default() };
+            let query = LogQuery { after, any_flag: flags, limit: limits::OFFLINE_PAGE, ..LogQuery::default() };
             let rows = self.store.log_rows(table, session.owner.address.as_str(), query).await?;
             let Some(last) = rows.last() else { return Ok(()) };
             after = Some(last.id);

@@ -2,13 +2,7 @@
 //! lock; never more than two are locked, in the order of their addresses; one that is pinned (somebody holds it, or an
 //! entry of it is not yet performed) is never evicted.
 
-use crate::{
-    Kernel,
-    account::Account,
-    hooks::Source,
-    limits,
-    outbox::Outbox,
-};
+use crate::{Kernel, account::Account, hooks::Source, limits, outbox::Outbox};
 use hashbrown::HashMap;
 use linnet_xmpp::Jid;
 use parking_lot::{Mutex, MutexGuard};

@@ -71,9 +71,10 @@ fn heir(account: &Account, gone: &Session, item: &Item) -> Option<Arc<Session>> 
 }
 
 fn others<'a>(account: &'a Account, gone: &'a Session) -> impl Iterator<Item = &'a Attached> {
-    account.sessions.iter().filter(|other| {
-        other.takes_messages() && other.session.id != gone.id && !other.session.mailbox.is_closed()
-    })
+    account
+        .sessions
+        .iter()
+        .filter(|other| other.takes_messages() && other.session.id != gone.id && !other.session.mailbox.is_closed())
 }
 
 /// A request to a session that has gone is answered, and so is a message that nobody has; the rest is dropped, as it

@@ -90,7 +90,11 @@ impl Kernel {
     }
 
     /// The same at once, if it need not wait; else gives the stanza back, for [`Kernel::handle`].
-    pub fn try_handle(self: &Arc<Self>, session: &Arc<Session>, stanza: Result<Stanza, Box<Rejected>>) -> Result<(), Stanza> {
+    pub fn try_handle(
+        self: &Arc<Self>,
+        session: &Arc<Session>,
+        stanza: Result<Stanza, Box<Rejected>>,
+    ) -> Result<(), Stanza> {
         match stanza {
             Ok(stanza) => match self.admit(session, stanza) {
                 Some(stanza) => self.try_route(Origin::Session(session), stanza),
@@ -103,7 +107,7 @@ impl Kernel {
         }
     }
 
-    /// Stamps `from` and `xml:lang`. A session that claims to be somebody else is ended (RFC 6120 §8.1.2.1).
+    /// Stamps `from` (`xml:lang` was stamped by the stream, which knows its own). A session that claims to be somebody else is ended (RFC 6120 §8.1.2.1).
     fn admit(self: &Arc<Self>, session: &Arc<Session>, mut stanza: Stanza) -> Option<Stanza> {
         let own = &session.address;
         if let Some(from) = &stanza.from
@@ -115,9 +119,6 @@ impl Kernel {
             return None;
         }
         stanza.from = Some(own.clone());
-        if stanza.lang.is_none() {
-            stanza.lang = session.lang();
-        }
         Some(stanza)
     }
 

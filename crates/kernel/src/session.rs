@@ -19,7 +19,7 @@ use linnet_xmpp::{
     stream::{Answer, Need, StreamCondition, StreamError},
 };
 use std::sync::{
-    Arc, OnceLock,
+    Arc,
     atomic::{AtomicU32, AtomicU64, Ordering},
 };
 
@@ -37,22 +37,9 @@ pub struct Session {
     /// Its account.
     pub owner: Arc<Owner>,
     pub(crate) later: AtomicU32,
-    lang: OnceLock<Box<str>>,
 }
 
 static NEXT: AtomicU64 = AtomicU64::new(1);
-
-impl Session {
-    /// Sets the stream's `xml:lang`, which stanzas without one take (RFC 6120 §8.1.5).
-    pub fn set_lang(&self, lang: &str) {
-        // Said once, by the stream's header; a second word changes nothing.
-        let _ = self.lang.set(lang.into());
-    }
-
-    pub(crate) fn lang(&self) -> Option<Box<str>> {
-        self.lang.get().cloned()
-    }
-}
 
 impl Kernel {
     /// Answers what a stream needs to know. With the answer to `Need::Bind` comes the session that was made.
@@ -71,6 +58,7 @@ impl Kernel {
         let failure = linnet_xmpp::sasl::Failure::TemporaryAuthFailure;
         let answer = match need {
             Need::Keys { .. } => Answer::Keys(Err(failure)),
+            Need::SignUp { .. } => Answer::SignedUp(Err(Condition::NotAllowed.into())),
             _ => Answer::Verified(Err(failure)),
         };
         (answer, None)
@@ -103,7 +91,6 @@ impl Kernel {
                 lane: Lane::default(),
                 owner: owner.clone(),
                 later: AtomicU32::new(0),
-                lang: OnceLock::new(),
             });
             let mut account = owner.lock();
             if owner.is_stale() {

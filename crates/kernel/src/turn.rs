@@ -236,4 +236,3 @@ fn apply_to_session(account: &mut Account, id: u64, change: SessionChange, effec
         SessionChange::End(error) => effects.endings.push((session, error)),
     }
 }
-

@@ -68,7 +68,8 @@ pub(super) static DISABLED_LIST: Command = Command {
                 let page = call.kernel.store.accounts(after.as_deref(), 500).await?;
                 let Some((last, _)) = page.last() else { break };
                 after = Some(last.clone());
-                let disabled = |value: &[u8]| Credentials::decode(value).is_some_and(|credentials| credentials.disabled);
+                let disabled =
+                    |value: &[u8]| Credentials::decode(value).is_some_and(|credentials| credentials.disabled);
                 found.extend(page.into_iter().filter(|(_, value)| disabled(value)).map(|(address, _)| address.into()));
             }
             Ok(list("disableduserjids", found))
@@ -114,7 +115,8 @@ pub(super) static ANNOUNCE: Command = Command {
 };
 
 fn number(column: &str, count: usize, what: &str) -> Report {
-    let text = if count == 1 { format!("1 {what}.") } else { format!("{count} {}.", what.replacen("account", "accounts", 1)) };
+    let text =
+        if count == 1 { format!("1 {what}.") } else { format!("{count} {}.", what.replacen("account", "accounts", 1)) };
     Report { text, columns: vec![column.into()], rows: vec![vec![count.to_string()]] }
 }
 

@@ -5,8 +5,7 @@ mod admin;
 mod run;
 
 use kernel::{
-    Feature, Hook, Turn,
-    access,
+    Feature, Hook, Turn, access,
     hooks::{At, Handler, Iq, Xep},
 };
 use linnet_xeps::{
@@ -19,7 +18,7 @@ pub static FEATURE: Feature = Feature {
     name: "commands",
     xeps: &[
         Xep { number: 50, version: "1.3.0", note: "" },
-        Xep { number: 133, version: "1.3.0", note: "accounts, sessions, counts and announcements" },
+        Xep { number: 133, version: "1.3.1", note: "accounts, sessions, counts and announcements" },
     ],
     server_features: &[ns::COMMANDS],
     account_features: &[],
@@ -51,7 +50,11 @@ pub(crate) fn info(turn: &Turn<'_>, node: &str) -> Option<Info> {
     }
     let command = turn.kernel.hooks.command(node).filter(|_| access::is_admin(turn.kernel, turn.actor()))?;
     let features = vec![ns::COMMANDS.into(), ns::DATA_FORMS.into()];
-    Some(Info { identities: vec![Identity::new("automation", "command-node", command.help)], features, ..Info::default() })
+    Some(Info {
+        identities: vec![Identity::new("automation", "command-node", command.help)],
+        features,
+        ..Info::default()
+    })
 }
 
 /// The commands that the actor may run (XEP-0050 §2.2): none for ordinary users.

@@ -128,7 +128,9 @@ fn done(request: &Adhoc, session: &str, report: &Report) -> Adhoc {
         form = form.field(Field { values, ..Field::new(FieldType::TextMulti, column) });
     } else {
         form.reported = report.columns.iter().map(|name| Field::new(FieldType::TextSingle, name)).collect();
-        let row = |row: &Vec<String>| report.columns.iter().zip(row).map(|(name, value)| Field::untyped(name, value)).collect();
+        let row = |row: &Vec<String>| {
+            report.columns.iter().zip(row).map(|(name, value)| Field::untyped(name, value)).collect()
+        };
         form.items = report.rows.iter().map(row).collect();
     }
     answer.form(form)

@@ -65,7 +65,8 @@ fn server_info(kernel: &Kernel) -> Info {
 }
 
 fn features(kernel: &Kernel, of: impl Fn(&Feature) -> &'static [&'static str]) -> Vec<String> {
-    let mut all: Vec<String> = kernel.hooks.features.iter().flat_map(|feature| of(feature)).map(|&var| var.into()).collect();
+    let mut all: Vec<String> =
+        kernel.hooks.features.iter().flat_map(|feature| of(feature)).map(|&var| var.into()).collect();
     all.sort();
     all.dedup();
     all

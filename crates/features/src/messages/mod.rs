@@ -24,7 +24,7 @@ pub static FEATURE: Feature = Feature {
     xeps: &[
         Xep { number: 160, version: "1.0.1", note: "" },
         Xep { number: 203, version: "2.0", note: "" },
-        Xep { number: 334, version: "0.4.0", note: "no-store and store; no-copy has no meaning without carbons" },
+        Xep { number: 334, version: "1.0.0", note: "no-store and store; no-copy has no meaning without carbons" },
         Xep { number: 359, version: "0.7.0", note: "" },
     ],
     server_features: &[ns::MSGOFFLINE],

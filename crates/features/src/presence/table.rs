@@ -11,7 +11,9 @@ pub(super) fn outbound(ty: Type, state: State) -> (bool, State) {
         // A.2.2: always routed.
         Type::Unsubscribe => (true, State { to: false, pending_out: false, ..state }),
         // A.2.3: routed where it answers a request; else it approves in advance (§3.4), unless already subscribed.
-        Type::Subscribed if state.pending_in => (true, State { from: true, pending_in: false, approved: false, ..state }),
+        Type::Subscribed if state.pending_in => {
+            (true, State { from: true, pending_in: false, approved: false, ..state })
+        }
         Type::Subscribed if state.from => (false, state),
         Type::Subscribed => (false, State { approved: true, ..state }),
         // A.2.4: routed where there was something to take back; cancels an approval (§3.4.2).
@@ -112,47 +114,56 @@ mod tests {
 
     #[test]
     fn table_2_outbound_subscribe() {
-        check_outbound(Type::Subscribe, [
-            (true, "None + Pending Out"),
-            (true, ""),
-            (true, "None + Pending Out+In"),
-            (true, ""),
-            (true, ""),
-            (true, ""),
-            (true, "From + Pending Out"),
-            (true, ""),
-            (true, ""),
-        ]);
+        check_outbound(
+            Type::Subscribe,
+            [
+                (true, "None + Pending Out"),
+                (true, ""),
+                (true, "None + Pending Out+In"),
+                (true, ""),
+                (true, ""),
+                (true, ""),
+                (true, "From + Pending Out"),
+                (true, ""),
+                (true, ""),
+            ],
+        );
     }
 
     #[test]
     fn table_3_outbound_unsubscribe() {
-        check_outbound(Type::Unsubscribe, [
-            (true, ""),
-            (true, "None"),
-            (true, ""),
-            (true, "None + Pending In"),
-            (true, "None"),
-            (true, "None + Pending In"),
-            (true, ""),
-            (true, "From"),
-            (true, "From"),
-        ]);
+        check_outbound(
+            Type::Unsubscribe,
+            [
+                (true, ""),
+                (true, "None"),
+                (true, ""),
+                (true, "None + Pending In"),
+                (true, "None"),
+                (true, "None + Pending In"),
+                (true, ""),
+                (true, "From"),
+                (true, "From"),
+            ],
+        );
     }
 
     #[test]
     fn table_4_outbound_subscribed() {
-        check_outbound(Type::Subscribed, [
-            (false, ""),
-            (false, ""),
-            (true, "From"),
-            (true, "From + Pending Out"),
-            (false, ""),
-            (true, "Both"),
-            (false, ""),
-            (false, ""),
-            (false, ""),
-        ]);
+        check_outbound(
+            Type::Subscribed,
+            [
+                (false, ""),
+                (false, ""),
+                (true, "From"),
+                (true, "From + Pending Out"),
+                (false, ""),
+                (true, "Both"),
+                (false, ""),
+                (false, ""),
+                (false, ""),
+            ],
+        );
         let approves = ["None", "None + Pending Out", "To"];
         for (name, state) in STATES {
             assert_eq!(outbound(Type::Subscribed, state).1.approved, approves.contains(&name), "{name}");
@@ -161,32 +172,38 @@ mod tests {
 
     #[test]
     fn table_5_outbound_unsubscribed() {
-        check_outbound(Type::Unsubscribed, [
-            (false, ""),
-            (false, ""),
-            (true, "None"),
-            (true, "None + Pending Out"),
-            (false, ""),
-            (true, "To"),
-            (true, "None"),
-            (true, "None + Pending Out"),
-            (true, "To"),
-        ]);
+        check_outbound(
+            Type::Unsubscribed,
+            [
+                (false, ""),
+                (false, ""),
+                (true, "None"),
+                (true, "None + Pending Out"),
+                (false, ""),
+                (true, "To"),
+                (true, "None"),
+                (true, "None + Pending Out"),
+                (true, "To"),
+            ],
+        );
     }
 
     #[test]
     fn table_6_inbound_subscribe() {
-        check_inbound(Type::Subscribe, [
-            (true, "None + Pending In"),
-            (true, "None + Pending Out+In"),
-            (false, ""),
-            (false, ""),
-            (true, "To + Pending In"),
-            (false, ""),
-            (false, ""),
-            (false, ""),
-            (false, ""),
-        ]);
+        check_inbound(
+            Type::Subscribe,
+            [
+                (true, "None + Pending In"),
+                (true, "None + Pending Out+In"),
+                (false, ""),
+                (false, ""),
+                (true, "To + Pending In"),
+                (false, ""),
+                (false, ""),
+                (false, ""),
+                (false, ""),
+            ],
+        );
         for (name, state) in STATES {
             let says = inbound(Type::Subscribe, state).reply;
             assert_eq!(says, state.from.then_some(Type::Subscribed), "{name}");
@@ -215,32 +232,38 @@ mod tests {
 
     #[test]
     fn table_8_inbound_subscribed() {
-        check_inbound(Type::Subscribed, [
-            (false, ""),
-            (true, "To"),
-            (false, ""),
-            (true, "To + Pending In"),
-            (false, ""),
-            (false, ""),
-            (false, ""),
-            (true, "Both"),
-            (false, ""),
-        ]);
+        check_inbound(
+            Type::Subscribed,
+            [
+                (false, ""),
+                (true, "To"),
+                (false, ""),
+                (true, "To + Pending In"),
+                (false, ""),
+                (false, ""),
+                (false, ""),
+                (true, "Both"),
+                (false, ""),
+            ],
+        );
     }
 
     #[test]
     fn table_9_inbound_unsubscribed() {
-        check_inbound(Type::Unsubscribed, [
-            (false, ""),
-            (true, "None"),
-            (false, ""),
-            (true, "None + Pending In"),
-            (true, "None"),
-            (true, "None + Pending In"),
-            (false, ""),
-            (true, "From"),
-            (true, "From"),
-        ]);
+        check_inbound(
+            Type::Unsubscribed,
+            [
+                (false, ""),
+                (true, "None"),
+                (false, ""),
+                (true, "None + Pending In"),
+                (true, "None"),
+                (true, "None + Pending In"),
+                (false, ""),
+                (true, "From"),
+                (true, "From"),
+            ],
+        );
     }
 
     #[test]

@@ -1,10 +1,12 @@
 //! In-band registration (XEP-0077): change of password and removal for everybody, sign-up where the administrator
 //! allows it.
 
+mod step;
+
 use crate::accounts;
 use bytes::Bytes;
 use kernel::{
-    Feature, Hook,
+    Feature, Hook, Kernel,
     command::CommandError,
     hooks::{Ask, At, Handler, Iq, Xep},
 };
@@ -15,7 +17,9 @@ use linnet_xeps::{
 use linnet_xmpp::{
     Jid, StanzaError,
     stanza::{Condition, Type},
+    stream::{Answer, Need},
 };
+use std::sync::Arc;
 use store::Future;
 
 /// In-band registration.
@@ -26,7 +30,8 @@ pub static FEATURE: Feature = Feature {
     account_features: &[],
     stream_features: &[],
     hooks: &[
-
+        Hook::Step(&step::SignUp, |settings| settings.registration),
+        Hook::Stream(sign_up),
         Hook::Iq(Iq {
             name: "query",
             ns: ns::REGISTER,
@@ -38,12 +43,29 @@ pub static FEATURE: Feature = Feature {
     ],
 };
 
+/// A new account for somebody who is not logged in (§3.1).
+fn sign_up(kernel: Arc<Kernel>, need: Need) -> Future<'static, Option<Answer>> {
+    Box::pin(async move {
+        let Need::SignUp { username, domain, password } = need else { return None };
+        let made = async {
+            if !kernel.settings.registration {
+                return Err(StanzaError::new(Condition::NotAllowed).text("accounts are made by the administrator here"));
+            }
+            let jid = Jid::new(Some(&username), &domain, None)
+                .map_err(|_| StanzaError::new(Condition::NotAcceptable).text("this user name is not allowed"))?;
+            accounts::create(&kernel, &jid, &password).await.map_err(refusal)
+        };
+        Some(Answer::SignedUp(made.await))
+    })
+}
+
 /// Of an account that is logged in (§3.2, §3.3).
 fn answer(ask: Ask) -> Future<'static, Result<Bytes, StanzaError>> {
     Box::pin(async move {
         let account = ask.actor().bare();
         let username = account.local().unwrap_or_default().to_owned();
-        let query = ask.stanza.payload().ok_or_else(|| StanzaError::new(Condition::BadRequest)).and_then(Register::read)?;
+        let query =
+            ask.stanza.payload().ok_or_else(|| StanzaError::new(Condition::BadRequest)).and_then(Register::read)?;
         if ask.stanza.ty == Type::Get {
             let answer = Register { registered: true, ..Register::default() };
             return Ok(answer.field("username", &username).field("password", "").to_bytes());

@@ -107,8 +107,7 @@ impl Contact {
         let request = decoder.bytes()?;
         let count = decoder.number()?;
         let groups = (0..count).map(|_| decoder.text().map(Box::from)).collect::<Option<Vec<Box<str>>>>()?;
-        let state =
-            State { to: flag(0), from: flag(1), pending_out: flag(2), pending_in: flag(3), approved: flag(4) };
+        let state = State { to: flag(0), from: flag(1), pending_out: flag(2), pending_in: flag(3), approved: flag(4) };
         Some(Contact {
             jid,
             name: (!name.is_empty()).then(|| name.into()),

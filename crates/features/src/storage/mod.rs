@@ -12,7 +12,7 @@ use store::{DocTable, Future, MapTable, StoreError, Write};
 /// Private XML and vcard-temp.
 pub static FEATURE: Feature = Feature {
     name: "storage",
-    xeps: &[Xep { number: 49, version: "1.2", note: "" }, Xep { number: 54, version: "1.2", note: "" }],
+    xeps: &[Xep { number: 49, version: "1.2", note: "" }, Xep { number: 54, version: "1.3.0", note: "" }],
     server_features: &[ns::VCARD, ns::PRIVATE],
     account_features: &[ns::VCARD],
     stream_features: &[],

@@ -42,6 +42,15 @@ pub enum Need {
         /// Asked for.
         resource: Option<String>,
     },
+    /// A new account for somebody who is not logged in (XEP-0077). Answer: [`Answer::SignedUp`].
+    SignUp {
+        /// Local part.
+        username: String,
+        /// Domain.
+        domain: Box<str>,
+        /// As sent.
+        password: String,
+    },
 }
 
 /// Answers to [`Need`].
@@ -54,6 +63,8 @@ pub enum Answer {
     Verified(Result<String, sasl::Failure>),
     /// The full address bound.
     Bound(Result<Jid, StanzaError>),
+    /// Whether the account was made.
+    SignedUp(Result<(), StanzaError>),
 }
 
 /// Shows no password.
@@ -64,6 +75,7 @@ impl fmt::Debug for Need {
                 f.debug_tuple("Keys").field(username).field(domain).field(hash).finish()
             }
             Need::Verify { username, domain, .. } => f.debug_tuple("Verify").field(username).field(domain).finish(),
+            Need::SignUp { username, domain, .. } => f.debug_tuple("SignUp").field(username).field(domain).finish(),
             Need::Certificate { authzid, domain } => f.debug_tuple("Certificate").field(authzid).field(domain).finish(),
             Need::Bind { username, domain, resource } => {
                 f.debug_tuple("Bind").field(username).field(domain).field(resource).finish()

@@ -4,6 +4,7 @@
 //! To add one: a file here with an implementation of [`AcceptStep`], of [`InitiateStep`], or of both, and one line in
 //! [`ACCEPT`] or [`INITIATE`]. The streams themselves know no step by name.
 
+mod announce;
 mod bind;
 mod sasl;
 mod session;
@@ -16,6 +17,8 @@ use crate::{
 };
 use bytes::Bytes;
 use std::{any::Any, fmt, ops, sync::Arc};
+
+pub use announce::Announce;
 
 /// The steps of the server's side, in the order in which they are advertised.
 pub const ACCEPT: &[&dyn AcceptStep] = &[&starttls::StartTls, &sasl::Sasl, &bind::Bind, &session::Session];
