@@ -50,6 +50,8 @@ class Server:
         self.log_path = self.dir / "server.log"
         self.process = None
         self.passwords = {}
+        # More arguments for starting the process.
+        self.start_options = {}
 
     # What a server must say of itself.
     def command(self):
@@ -67,7 +69,13 @@ class Server:
         log = open(self.log_path, "ab")
         environment = {**os.environ, "HOME": str(self.dir), "NO_COLOR": "1"}
         self.process = subprocess.Popen(
-            self.command(), stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=self.dir, env=environment
+            self.command(),
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            cwd=self.dir,
+            env=environment,
+            **self.start_options,
         )
         log.close()
         for port in (self.c2s_port, self.tls_port):
@@ -195,7 +203,7 @@ class Prosody(Server):
 
     name = "prosody"
     # Not in the stock package, or known to differ from the specification there.
-    lacks = frozenset({"0013", "0359", "sha512", "end-point", "unavailable-at-unsubscribe"})
+    lacks = frozenset({"0013", "0359", "cli", "sha512", "end-point", "unavailable-at-unsubscribe"})
 
     def __init__(self):
         super().__init__()
