@@ -2,12 +2,14 @@
 
 use hickory_resolver::{
     TokioResolver,
+    config::{ConnectionConfig, NameServerConfig, ResolveHosts, ResolverConfig},
+    net::runtime::TokioRuntimeProvider,
     proto::rr::{RData, RecordType},
 };
 use std::{
     collections::HashMap,
     fmt,
-    net::{IpAddr, Ipv4Addr, Ipv6Addr},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
     time::Duration,
 };
 
@@ -82,6 +84,8 @@ pub struct Resolver {
 
 /// How long one question may take, with all its repetitions.
 const QUESTION_TIMEOUT: Duration = Duration::from_secs(10);
+/// Until a question is repeated.
+const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(3);
 /// More places than this for one domain are not looked at: a hostile zone could name thousands.
 const MAX_TARGETS: usize = 32;
 
@@ -108,11 +112,29 @@ impl Resolver {
     /// beforehand is found.
     pub fn system() -> Resolver {
         let dns = TokioResolver::builder_tokio().and_then(|mut builder| {
-            builder.options_mut().timeout = Duration::from_secs(3);
+            builder.options_mut().timeout = ATTEMPT_TIMEOUT;
             builder.build()
         });
         if let Err(error) = &dns {
             tracing::warn!(%error, "no name servers: the system's configuration cannot be read");
+        }
+        Resolver { dns: dns.ok(), ..Resolver::offline() }
+    }
+
+    /// With these name servers instead of the system's, and without its hosts file.
+    pub fn servers(servers: &[SocketAddr]) -> Resolver {
+        let server = |address: &SocketAddr| {
+            let mut connections = [ConnectionConfig::udp(), ConnectionConfig::tcp()];
+            connections.iter_mut().for_each(|connection| connection.port = address.port());
+            NameServerConfig::new(address.ip(), true, connections.into())
+        };
+        let config = ResolverConfig::from_parts(None, Vec::new(), servers.iter().map(server).collect());
+        let mut builder = TokioResolver::builder_with_config(config, TokioRuntimeProvider::default());
+        builder.options_mut().timeout = ATTEMPT_TIMEOUT;
+        builder.options_mut().use_hosts_file = ResolveHosts::Never;
+        let dns = builder.build();
+        if let Err(error) = &dns {
+            tracing::warn!(%error, "these name servers cannot be used");
         }
         Resolver { dns: dns.ok(), ..Resolver::offline() }
     }
@@ -310,84 +332,4 @@ impl fmt::Display for DnsError {
 impl std::error::Error for DnsError {}
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn record(priority: u16, weight: u16, host: &str, security: Security) -> Record {
-        Record { priority, weight, target: Target { host: host.into(), port: 1, security } }
-    }
-
-    fn hosts(targets: &[Target]) -> Vec<&str> {
-        targets.iter().map(|target| &*target.host).collect()
-    }
-
-    #[test]
-    fn both_services_are_mixed_by_priority() {
-        let records = vec![
-            record(30, 0, "c", Security::StartTls),
-            record(10, 0, "a", Security::Direct),
-            record(5, 0, ".", Security::Direct),
-            record(20, 9, "b", Security::StartTls),
-        ];
-        assert_eq!(hosts(&order(records, |bytes| bytes.fill(0))), ["a", "b", "c"]);
-        assert!(order(vec![record(0, 0, ".", Security::Direct)], |bytes| bytes.fill(0)).is_empty());
-    }
-
-    #[test]
-    fn weights_decide_by_the_number_drawn() {
-        let records = || vec![record(0, 60, "a", Security::Direct), record(0, 40, "b", Security::Direct)];
-        // 0 falls in the share of the first; 255…255 % 101 = 77 in that of the second.
-        assert_eq!(hosts(&order(records(), |bytes| bytes.fill(0))), ["a", "b"]);
-        let draw: fn(&mut [u8]) = |bytes| bytes.copy_from_slice(&77_u64.to_le_bytes());
-        assert_eq!(hosts(&order(records(), draw)), ["b", "a"]);
-        let mut with_zero = records();
-        with_zero.push(record(0, 0, "z", Security::Direct));
-        assert_eq!(hosts(&order(with_zero.clone(), |bytes| bytes.fill(0))), ["z", "a", "b"]);
-        assert_eq!(hosts(&order(with_zero, draw)).last(), Some(&"z"));
-    }
-
-    #[test]
-    fn shares_follow_the_weights() {
-        let first = |_| {
-            let records = vec![record(0, 90, "a", Security::Direct), record(0, 10, "b", Security::Direct)];
-            usize::from(&*order(records, crate::random)[0].host == "a")
-        };
-        let share: usize = (0..2000).map(first).sum();
-        assert!((1700..1900).contains(&share), "{share}");
-    }
-
-    #[tokio::test]
-    async fn what_is_told_goes_first() {
-        let target = Target { host: "xmpp.example.org".into(), port: 443, security: Security::Direct };
-        let resolver = Resolver::offline()
-            .service("bücher.example", Service::Client, vec![target.clone()])
-            .service("none.example", Service::Client, vec![])
-            .host("xmpp.example.org", vec![Ipv4Addr::LOCALHOST.into()]);
-        assert_eq!(resolver.targets("xn--bcher-kva.example", Service::Client).await, Ok(vec![target]));
-        let none = resolver.targets("none.example", Service::Client).await;
-        assert_eq!(none, Err(DnsError::NotOffered("none.example".into())));
-        assert_eq!(resolver.addresses("XMPP.example.org.").await, Ok(vec![Ipv4Addr::LOCALHOST.into()]));
-        assert_eq!(resolver.addresses("x.example").await, Err(DnsError::NoAddress("x.example".into())));
-        assert_eq!(resolver.addresses("[::1]").await, Ok(vec![Ipv6Addr::LOCALHOST.into()]));
-        assert_eq!(resolver.addresses("localhost").await.unwrap().len(), 2);
-        assert!(resolver.addresses("a b").await.is_err());
-    }
-
-    #[tokio::test]
-    async fn without_records_the_domain_itself_is_tried() {
-        for (domain, host) in [("127.0.0.1", "127.0.0.1"), ("localhost", "localhost"), ("x.example", "x.example")] {
-            let targets = Resolver::offline().targets(domain, Service::Client).await.unwrap();
-            assert_eq!(targets, [Target { host: host.into(), port: 5222, security: Security::StartTls }]);
-        }
-        let targets = Resolver::offline().targets("x.example", Service::Server).await.unwrap();
-        assert_eq!(targets[0].port, 5269);
-    }
-
-    #[test]
-    fn families_take_turns() {
-        let addresses: Vec<IpAddr> =
-            ["10.0.0.1", "10.0.0.2", "::1", "10.0.0.3"].iter().map(|text| text.parse().unwrap()).collect();
-        let mixed: Vec<String> = interleave(addresses.into_iter()).iter().map(ToString::to_string).collect();
-        assert_eq!(mixed, ["::1", "10.0.0.1", "10.0.0.2", "10.0.0.3"]);
-    }
-}
+mod tests;
