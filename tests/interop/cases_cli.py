@@ -225,10 +225,10 @@ async def full_disk(scene):
     await asyncio.to_thread(server.start)
     client = await Client.open(server, True, DOMAIN)
     await client.login("alice", NEW)
-    confirmed, refusals = [], 0
+    confirmed, refusals, filler = [], 0, "x" * 100_000
     for number in range(200):
         client.send(
-            f"<message id='m{number}' type='chat' to='bob@{DOMAIN}'><body>{CANARY} {number} {'x' * 100_000}</body></message>"
+            f"<message id='m{number}' type='chat' to='bob@{DOMAIN}'><body>{CANARY} {number} {filler}</body></message>"
             f"<iq type='get' id='p{number}' to='{DOMAIN}'><ping xmlns='{PING}'/></iq>"
         )
         refused_now = False

@@ -107,6 +107,18 @@ async def tls_1_2(scene):
     assert person.socket.version() == "TLSv1.2"
 
 
+@case()
+async def certificate_names_the_domain(scene):
+    """With the self-signed certificate trusted, OpenSSL finds nothing wrong with it for this domain."""
+    relaxed = await Client.open(scene.server, scene.direct, DOMAIN)
+    der = relaxed.transport.get_extra_info("ssl_object").getpeercert(True)
+    relaxed.close()
+    strict = ssl.create_default_context(cadata=ssl.DER_cert_to_PEM_cert(der))
+    assert strict.check_hostname and strict.verify_mode == ssl.CERT_REQUIRED
+    client = await Client.open(scene.server, scene.direct, DOMAIN, context=strict)
+    client.close()
+
+
 async def refused(scene, jid, mechanism, password):
     try:
         await scene.session(jid, mechanism=mechanism, password=password).login()

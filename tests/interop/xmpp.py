@@ -75,10 +75,10 @@ class Client(asyncio.Protocol):
         self.arrived.set()
 
     @classmethod
-    async def open(cls, server, direct, domain, highest=None):
+    async def open(cls, server, direct, domain, highest=None, context=None):
         """Connects and negotiates TLS, up to the features that offer SASL."""
         loop = asyncio.get_running_loop()
-        context = server.tls_context(highest)
+        context = context or server.tls_context(highest)
         if direct:
             _, client = await loop.create_connection(
                 lambda: cls(domain), "127.0.0.1", server.tls_port, ssl=context, server_hostname=domain
