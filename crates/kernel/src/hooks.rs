@@ -237,6 +237,9 @@ pub(crate) struct DocumentSpec {
 type Guard = fn(&Turn<'_>) -> Result<(), Refusal>;
 type Rewrite = fn(&Kernel, &Account, Side, &mut Stanza);
 type Send = fn(&mut Turn<'_>, &mut Stanza) -> Result<Onward, Refusal>;
+type Record = fn(&Turn<'_>) -> u32;
+type Head = fn(&Kernel, HeadKind, &Item, &Jid, &mut Vec<u8>);
+type Stream = fn(Arc<Kernel>, Need) -> Future<'static, Option<Answer>>;
 type Receive = fn(&mut Turn<'_>, u64) -> Result<(), Refusal>;
 
 /// The hooks of all features, by the place where they run.
@@ -251,15 +254,15 @@ pub struct Table {
     pub(crate) guards: [Vec<Guard>; 3],
     pub(crate) rewrites: [Vec<Rewrite>; 3],
     pub(crate) send: [Option<Send>; 3],
-    pub(crate) record: Option<(LogTable, fn(&Turn<'_>) -> u32)>,
+    pub(crate) record: Option<(LogTable, Record)>,
     pub(crate) receive: [Option<Receive>; 3],
     pub(crate) iqs: HashMap<(&'static str, &'static str), Vec<&'static Iq>>,
     pub(crate) ended: Vec<fn(&mut Turn<'_>)>,
     pub(crate) documents: Vec<DocumentSpec>,
     pub(crate) offline: Option<(LogTable, u32)>,
-    pub(crate) heads: Vec<fn(&Kernel, HeadKind, &Item, &Jid, &mut Vec<u8>)>,
+    pub(crate) heads: Vec<Head>,
     pub(crate) relation: Option<fn(&Account, &Jid) -> Relation>,
-    pub(crate) stream: Vec<fn(Arc<Kernel>, Need) -> Future<'static, Option<Answer>>>,
+    pub(crate) stream: Vec<Stream>,
 }
 
 impl Table {

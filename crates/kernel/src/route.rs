@@ -94,7 +94,7 @@ impl Kernel {
         self: &Arc<Self>,
         session: &Arc<Session>,
         stanza: Result<Stanza, Box<Rejected>>,
-    ) -> Result<(), Stanza> {
+    ) -> Result<(), Box<Stanza>> {
         match stanza {
             Ok(stanza) => match self.admit(session, stanza) {
                 Some(stanza) => self.try_route(Origin::Session(session), stanza),
@@ -136,7 +136,7 @@ impl Kernel {
         let mut stanza = stanza;
         loop {
             let Err(back) = self.try_route(origin, stanza) else { return };
-            stanza = back;
+            stanza = *back;
             let sender = origin.owner().address.clone();
             let recipient = stanza.to.as_ref().filter(|to| self.is_local_account(Some(*to))).map(Jid::bare);
             for address in std::iter::once(sender).chain(recipient) {
@@ -168,13 +168,13 @@ impl Kernel {
     }
 
     /// Routes if both owners are loaded; else gives the stanza back.
-    fn try_route(self: &Arc<Self>, origin: Origin<'_>, stanza: Stanza) -> Result<(), Stanza> {
+    fn try_route(self: &Arc<Self>, origin: Origin<'_>, stanza: Stanza) -> Result<(), Box<Stanza>> {
         let sender = origin.owner();
         let target = self.target(&sender.address, stanza.to.as_ref());
         let recipient = match (&target, &stanza.to) {
             (Target::Account, Some(to)) => match self.owners.loaded(to.bare_str()) {
                 Some(recipient) => Some(recipient),
-                None => return Err(stanza),
+                None => return Err(Box::new(stanza)),
             },
             _ => None,
         };
@@ -206,7 +206,7 @@ impl Kernel {
                 fresh
             }
         };
-        if done { Ok(()) } else { Err(Arc::unwrap_or_clone(stanza)) }
+        if done { Ok(()) } else { Err(Box::new(Arc::unwrap_or_clone(stanza))) }
     }
 
     /// Runs the hooks of both sides and hands the effects over. The owners given are locked by the caller.
