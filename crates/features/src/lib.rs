@@ -11,6 +11,7 @@ pub mod messages;
 pub mod offline;
 pub mod presence;
 pub mod registration;
+pub mod requests;
 pub mod roster;
 pub mod storage;
 
@@ -24,6 +25,7 @@ pub static FEATURES: &[&Feature] = &[
     &roster::FEATURE,
     &presence::FEATURE,
     &messages::FEATURE,
+    &requests::FEATURE,
     &offline::FEATURE,
     &discovery::FEATURE,
     &entity::FEATURE,

@@ -128,10 +128,13 @@ impl Account {
         }
     }
 
-    /// The row has reached a session: no session carries it any more.
-    pub(crate) fn land(&mut self, row: u64) {
+    /// The row has reached a session: no session carries it any more. False if it had reached another before.
+    pub(crate) fn land(&mut self, row: u64) -> bool {
+        let before = self.in_flight.len();
         self.in_flight.retain(|flight| flight.row != row);
+        let landed = self.in_flight.len() < before;
         self.shrink();
+        landed
     }
 
     /// A session gives a row up. True if nobody else has it or carries it.

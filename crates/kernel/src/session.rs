@@ -131,13 +131,11 @@ impl Kernel {
             return;
         }
         let mut account = session.owner.lock();
-        for row in rows {
-            account.land(*row);
-        }
-        account.stored = account.stored.saturating_sub(rows.len() as u32);
+        let landed: Vec<u64> = rows.iter().copied().filter(|row| account.land(*row)).collect();
+        account.stored = account.stored.saturating_sub(landed.len() as u32);
         drop(account);
         if let Some((table, flags)) = self.hooks.offline {
-            self.note(table, session.owner.address.as_str(), flags, rows);
+            self.note(table, session.owner.address.as_str(), flags, &landed);
         }
     }
 
