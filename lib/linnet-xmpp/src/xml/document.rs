@@ -5,7 +5,7 @@ use super::{
     declaration::declaration,
     escape::{unescape_attr, unescape_text},
     parse::{Form, parse, parse_header},
-    tape::{Attribute, Cell, Element, Found, Marks, Space},
+    tape::{Attribute, Cell, Element, Found, Marks, Space, value_len},
     write::{Target, write_contents, write_element},
 };
 use crate::ns;
@@ -79,14 +79,14 @@ impl Document {
             return self.bytes.slice(element.content as usize..element.close as usize);
         }
         let mut out = Vec::with_capacity((element.close - element.content) as usize + 64);
-        write_contents(root, Target { default: root.ns() }, &mut out);
+        write_contents(root, Target { default: root.ns(), copy: false }, &mut out);
         out.into()
     }
 
     /// The text of a namespace.
     pub(super) fn space(&self, space: Space) -> &str {
         match space.find() {
-            Found::Bytes(at, len) => self.str_at(at as u32, len),
+            Found::Bytes(at) => self.str_at(at as u32, value_len(&self.bytes, at)),
             Found::Owned(position) => self.owned.get(position).map_or("", |name| name),
             Found::ScopeDefault => self.scope.default_ns(),
             Found::ScopePrefix(position) => self.scope.prefixed(position),
@@ -222,7 +222,7 @@ impl<'a> Node<'a> {
             return self.document.bytes.slice(element.start as usize..element.end as usize);
         }
         let mut out = Vec::with_capacity((element.end - element.start) as usize + 64);
-        write_element(*self, Target { default: default_ns }, &mut out);
+        write_element(*self, Target { default: default_ns, copy: true }, &mut out);
         out.into()
     }
 
@@ -258,7 +258,11 @@ impl<'a> Node<'a> {
 
     fn has_ns(&self, ns: &str) -> bool {
         match self.element().space.find() {
-            Found::Bytes(at, len) => self.document.bytes.get(at..at + len) == Some(ns.as_bytes()),
+            Found::Bytes(at) => {
+                let bytes = &self.document.bytes;
+                // The quote must not be in what was compared: a namespace may have the other quote in it.
+                bytes.get(at..at + ns.len()) == Some(ns.as_bytes()) && value_len(bytes, at) == ns.len()
+            }
             _ => self.ns() == ns,
         }
     }

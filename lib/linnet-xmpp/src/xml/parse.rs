@@ -5,7 +5,7 @@ use super::{
     chars::{QName, Summary, qname, skip_space, summary},
     escape::{CDATA, reference, unescape_attr},
     limits,
-    tape::{Attribute, Cell, Element, Found, Marks, Space},
+    tape::{Attribute, Cell, Element, Found, Marks, Space, value_len},
 };
 use crate::ns;
 use bytes::Bytes;
@@ -505,8 +505,7 @@ impl<'a> Parser<'a> {
         }
         let space = match &unescaped {
             _ if name.is_empty() => Space::NONE,
-            // Below the limit of namespaces.
-            None => Space::bytes(narrow(start), len as u16),
+            None => Space::bytes(narrow(start)),
             Some(name) => {
                 self.owned.push(name.as_str().into());
                 Space::owned(narrow(self.owned.len() - 1))
@@ -604,7 +603,7 @@ impl<'a> Parser<'a> {
     /// The name of a namespace.
     fn name(&self, space: Space) -> &[u8] {
         match space.find() {
-            Found::Bytes(at, len) => self.bytes.get(at..at + len).unwrap_or(&[]),
+            Found::Bytes(at) => self.slice(narrow(at), value_len(self.bytes, at)),
             Found::Owned(position) => self.owned.get(position).map_or(&[], |name| name.as_bytes()),
             Found::ScopeDefault => self.scope.default_ns().as_bytes(),
             Found::ScopePrefix(position) => self.scope.prefixed(position).as_bytes(),

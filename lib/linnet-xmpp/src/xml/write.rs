@@ -125,7 +125,7 @@ impl Writer {
     pub fn node(&mut self, node: Node<'_>) -> &mut Writer {
         self.end_tag();
         let default = &self.spaces[self.spaces.len() - self.default..];
-        write_element(node, Target { default }, &mut self.out);
+        write_element(node, Target { default, copy: true }, &mut self.out);
         self
     }
 
@@ -161,11 +161,14 @@ impl Writer {
 pub(super) struct Target<'a> {
     /// The default namespace in force there.
     pub(super) default: &'a str,
+    /// Whether bytes may be copied where they are canonical already. Not where the default namespace will be another
+    /// one than its name says (`Document::inner`), because copied declarations would not change with it.
+    pub(super) copy: bool,
 }
 
 /// Appends an element in canonical form. The depth of elements is limited, thus that of the recursion.
 pub(super) fn write_element(node: Node<'_>, target: Target<'_>, out: &mut Vec<u8>) {
-    if let Some(bytes) = node.as_is(target.default) {
+    if let Some(bytes) = node.as_is(target.default).filter(|_| target.copy) {
         return out.extend_from_slice(bytes);
     }
     let (name, ns) = (node.name(), node.ns());
@@ -173,11 +176,31 @@ pub(super) fn write_element(node: Node<'_>, target: Target<'_>, out: &mut Vec<u8
         // Content without an element around it.
         return write_contents(node, target, out);
     }
+    // The namespace of `xml` cannot be a default namespace (Namespaces in XML 1.0 §3).
+    let (prefix, default) = if ns == ns::XML { ("xml:", target.default) } else { ("", ns) };
     out.push(b'<');
+    out.extend_from_slice(prefix.as_bytes());
     out.extend_from_slice(name.as_bytes());
-    if ns != target.default {
-        write_attribute(out, "xmlns", ns);
+    if default != target.default {
+        write_attribute(out, "xmlns", default);
     }
+    write_attributes(node, out);
+    let start = out.len();
+    out.push(b'>');
+    write_contents(node, Target { default, ..target }, out);
+    if out.len() == start + 1 {
+        out.truncate(start);
+        out.extend_from_slice(b"/>");
+        return;
+    }
+    out.extend_from_slice(b"</");
+    out.extend_from_slice(prefix.as_bytes());
+    out.extend_from_slice(name.as_bytes());
+    out.push(b'>');
+}
+
+/// Appends the attributes of an element, with prefixes of our own for those that have a namespace.
+fn write_attributes(node: Node<'_>, out: &mut Vec<u8>) {
     let mut prefixes = SmallVec::<[&str; 4]>::new();
     for (space, name, value) in node.attrs() {
         match space {
@@ -194,17 +217,6 @@ pub(super) fn write_element(node: Node<'_>, target: Target<'_>, out: &mut Vec<u8
             }
         }
     }
-    let start = out.len();
-    out.push(b'>');
-    write_contents(node, Target { default: ns }, out);
-    if out.len() == start + 1 {
-        out.truncate(start);
-        out.extend_from_slice(b"/>");
-        return;
-    }
-    out.extend_from_slice(b"</");
-    out.extend_from_slice(name.as_bytes());
-    out.push(b'>');
 }
 
 /// Appends what is inside an element in canonical form.
