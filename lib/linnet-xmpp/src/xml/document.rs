@@ -79,7 +79,11 @@ impl Document {
             return self.bytes.slice(element.content as usize..element.close as usize);
         }
         let mut out = Vec::with_capacity((element.close - element.content) as usize + 64);
-        write_contents(root, Target { default: root.ns(), copy: false }, &mut out);
+        let target = match root.ns() {
+            ns::SERVER => Target { default: ns::CLIENT, renamed: Some((ns::SERVER, ns::CLIENT)) },
+            default => Target { default, renamed: None },
+        };
+        write_contents(root, target, &mut out);
         out.into()
     }
 
@@ -222,7 +226,7 @@ impl<'a> Node<'a> {
             return self.document.bytes.slice(element.start as usize..element.end as usize);
         }
         let mut out = Vec::with_capacity((element.end - element.start) as usize + 64);
-        write_element(*self, Target { default: default_ns, copy: true }, &mut out);
+        write_element(*self, Target { default: default_ns, renamed: None }, &mut out);
         out.into()
     }
 

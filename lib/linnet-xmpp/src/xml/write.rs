@@ -125,7 +125,7 @@ impl Writer {
     pub fn node(&mut self, node: Node<'_>) -> &mut Writer {
         self.end_tag();
         let default = &self.spaces[self.spaces.len() - self.default..];
-        write_element(node, Target { default, copy: true }, &mut self.out);
+        write_element(node, Target { default, renamed: None }, &mut self.out);
         self
     }
 
@@ -161,17 +161,20 @@ impl Writer {
 pub(super) struct Target<'a> {
     /// The default namespace in force there.
     pub(super) default: &'a str,
-    /// Whether bytes may be copied where they are canonical already. Not where the default namespace will be another
-    /// one than its name says (`Document::inner`), because copied declarations would not change with it.
-    pub(super) copy: bool,
+    /// A namespace to write as another one. Nothing is copied then, because declarations would be copied too.
+    pub(super) renamed: Option<(&'a str, &'a str)>,
 }
 
 /// Appends an element in canonical form. The depth of elements is limited, thus that of the recursion.
 pub(super) fn write_element(node: Node<'_>, target: Target<'_>, out: &mut Vec<u8>) {
-    if let Some(bytes) = node.as_is(target.default).filter(|_| target.copy) {
+    if let Some(bytes) = node.as_is(target.default).filter(|_| target.renamed.is_none()) {
         return out.extend_from_slice(bytes);
     }
-    let (name, ns) = (node.name(), node.ns());
+    let name = node.name();
+    let ns = match target.renamed {
+        Some((from, to)) if node.ns() == from => to,
+        _ => node.ns(),
+    };
     if name.is_empty() {
         // Content without an element around it.
         return write_contents(node, target, out);
