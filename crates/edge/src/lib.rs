@@ -1,1 +1,116 @@
 //! Listeners, TLS and the loops between sockets and kernel.
+//!
+//! A connection begins in [`listener`], logs in as `login` says, and then lives in `c2s`, the one loop.
+
+pub mod announce;
+mod c2s;
+pub mod certificate;
+pub mod context;
+pub mod limits;
+pub mod listener;
+mod login;
+mod outgoing;
+mod rates;
+mod socket;
+pub mod tls;
+
+use kernel::Kernel;
+use limits::Limits;
+use linnet_xmpp::{
+    sasl::{Hash, Mechanism},
+    stream::{AcceptConfig, AcceptStep, StreamCondition, StreamError},
+};
+use listener::{Listener, Shared};
+use std::sync::Arc;
+use tls::Tls;
+use tokio::sync::watch;
+
+/// The server's side towards clients, running.
+#[derive(Debug)]
+pub struct Edge {
+    shared: Arc<Shared>,
+}
+
+impl Edge {
+    /// Serves clients on these ports. `steps`: of the stream's negotiation, in the order in which they are advertised.
+    /// To be called on the runtime that will serve.
+    pub fn start(
+        kernel: Arc<Kernel>,
+        listeners: Vec<Listener>,
+        tls: Tls,
+        limits: Limits,
+        steps: Vec<&'static dyn AcceptStep>,
+    ) -> Edge {
+        let domains = kernel.settings.domains.iter().map(|domain| domain.domain().into()).collect();
+        let encrypted = AcceptConfig {
+            domains,
+            limit_before_login: limits.stanza_before_login,
+            limit_after_login: limits.stanza,
+            login_timeout: limits::LOGIN,
+            require_tls: true,
+            mechanisms: mechanisms().collect(),
+            login_attempts: limits::LOGIN_ATTEMPTS,
+            steps,
+            random: context::random,
+        };
+        let plaintext = AcceptConfig {
+            domains: encrypted.domains.clone(),
+            require_tls: false,
+            // A password is not sent in the clear, not even on one machine.
+            mechanisms: mechanisms().filter(|mechanism| *mechanism != Mechanism::Plain).collect(),
+            steps: encrypted.steps.clone(),
+            ..encrypted
+        };
+        let shared = Arc::new(Shared {
+            kernel,
+            tls,
+            addresses: rates::Addresses::new(limits.clone()),
+            limits,
+            encrypted: Arc::new(encrypted),
+            plaintext: Arc::new(plaintext),
+            stopping: watch::Sender::new(false),
+        });
+        for listener in listeners {
+            tokio::spawn(listener::accept(shared.clone(), listener));
+        }
+        Edge { shared }
+    }
+
+    /// Accepts nobody any more, tells all sessions, and waits until what was for them is written, but not too long.
+    pub async fn stop(self) {
+        // Nobody listens any more where there was no listener.
+        let _ = self.shared.stopping.send(true);
+        let stopped = async {
+            // A login that is being completed at this moment gets its session after the first look.
+            while self.shared.stopping.receiver_count() > 0 {
+                self.tell();
+                let pause = tokio::time::sleep(std::time::Duration::from_millis(50));
+                tokio::select! {
+                    () = self.shared.stopping.closed() => {}
+                    () = pause => {}
+                }
+            }
+        };
+        if tokio::time::timeout(limits::STOP, stopped).await.is_err() {
+            let left = self.shared.stopping.receiver_count();
+            tracing::warn!(left, "some connections did not end in time; what was for them is kept");
+        }
+    }
+
+    fn tell(&self) {
+        for owner in self.shared.kernel.owners_online() {
+            let account = owner.lock();
+            for attached in &account.sessions {
+                let error = StreamError::new(StreamCondition::SystemShutdown).text("the server is stopping");
+                attached.session.mailbox.close(Some(error));
+            }
+        }
+    }
+}
+
+/// Strongest first. Those with channel binding are offered inside TLS only.
+fn mechanisms() -> impl Iterator<Item = Mechanism> {
+    const HASHES: [Hash; 3] = [Hash::Sha512, Hash::Sha256, Hash::Sha1];
+    let scram = |plus| HASHES.into_iter().map(move |hash| Mechanism::Scram { hash, plus });
+    scram(true).chain(scram(false)).chain([Mechanism::Plain])
+}

@@ -1,2 +1,26 @@
 //! The linnet binary: server and command line.
-fn main() {}
+
+mod administration;
+mod assemble;
+mod cli;
+mod commands;
+mod config;
+mod control;
+mod notify;
+mod secret;
+
+use std::process::ExitCode;
+
+/// Gives memory of ended sessions back to the operating system, and costs little per allocation.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> ExitCode {
+    match cli::run() {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("linnet: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,362 @@
+//! The loop between a client's socket and the kernel: what waits in the mailbox is written, then what has come is read
+//! and handed over. One hand-written future, because there is one for each client: what it does not need now (buffers,
+//! timers, the wait for an account to be loaded) it does not have.
+//!
+//! Invariant: what is taken from the mailbox is either accepted by the socket or given back to the kernel, whatever ends
+//! the connection, a panic included ([`Guard`]).
+
+use crate::{limits, listener::Shared, outgoing::Outgoing, rates::Bytes, socket::Socket};
+use kernel::{Kernel, Session, mailbox::Item};
+use linnet_xmpp::stream::{Accept, Output, StreamError};
+use std::{
+    future::Future,
+    mem,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll, ready},
+    time::{Duration, Instant},
+};
+use tokio::time::{Sleep, sleep_until};
+
+/// A connection whose resource is bound.
+pub(crate) struct Established {
+    socket: Socket,
+    inner: Inner,
+}
+
+/// All but the socket, so that it can be handed what the socket has read.
+struct Inner {
+    guard: Guard,
+    shared: Arc<Shared>,
+    stream: Accept,
+    /// What has come and could not be handed over yet.
+    rest: Vec<u8>,
+    /// A stanza whose accounts are being loaded.
+    loading: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
+    /// Exists while something has a deadline.
+    timer: Option<(Wait, Pin<Box<Sleep>>)>,
+    bytes: Bytes,
+    phase: Phase,
+}
+
+/// What a timer is for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Wait {
+    /// The peer takes something.
+    Write,
+    /// It may send again.
+    Rate,
+    /// What came before the stream's end is answered.
+    Answers,
+}
+
+enum Phase {
+    /// Both sides talk.
+    Open,
+    /// The stream is over, but not the answers to what came before its end. These last bytes go behind them.
+    Ending(Box<Ending>),
+    /// Everything is in `Outgoing`; when it is written, that was all.
+    Last,
+}
+
+struct Ending {
+    farewell: Vec<u8>,
+    until: Instant,
+}
+
+/// A session, ended when this is dropped.
+pub(crate) struct Guard {
+    kernel: Arc<Kernel>,
+    session: Arc<Session>,
+    /// What is being written.
+    out: Option<Box<Outgoing>>,
+    /// Messages that came after the client had ended its stream: they are not for this session any more.
+    kept: Vec<Item>,
+}
+
+impl Guard {
+    pub(crate) fn new(kernel: Arc<Kernel>, session: Arc<Session>) -> Guard {
+        Guard { kernel, session, out: None, kept: Vec::new() }
+    }
+
+    fn out(&mut self) -> &mut Outgoing {
+        self.out.get_or_insert_with(Outgoing::take)
+    }
+
+    /// Says what the socket has accepted.
+    fn accepted(&mut self, bytes: usize) {
+        let Some(out) = &mut self.out else { return };
+        let mut rows = Vec::new();
+        out.accepted(bytes, &mut rows);
+        self.kernel.written(&self.session, &rows);
+    }
+}
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        let unwritten = self.out.take().into_iter().flat_map(|out| out.into_items());
+        let unwritten = unwritten.chain(mem::take(&mut self.kept)).collect();
+        self.kernel.end(&self.session, unwritten);
+    }
+}
+
+impl Established {
+    /// After login. `out`: bytes to write first; `rest`: bytes that came behind the login.
+    pub(crate) fn new(
+        shared: Arc<Shared>,
+        socket: Socket,
+        stream: Accept,
+        mut guard: Guard,
+        out: Vec<u8>,
+        rest: &[u8],
+    ) -> Established {
+        if !out.is_empty() {
+            guard.out().bytes.extend_from_slice(&out);
+        }
+        let bytes = Bytes::new(shared.limits.bytes_per_second, Instant::now());
+        let (rest, phase) = (rest.to_vec(), Phase::Open);
+        let inner = Inner { guard, shared, stream, rest, loading: None, timer: None, bytes, phase };
+        Established { socket, inner }
+    }
+
+    /// Runs until the connection is over. Gives the socket back where it can be closed in order.
+    pub(crate) async fn run(mut self) -> Option<Socket> {
+        let orderly = std::future::poll_fn(|cx| self.poll(cx)).await;
+        orderly.then_some(self.socket)
+    }
+
+    /// Ready when the connection is over; true: after the end tag was written.
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<bool> {
+        for _ in 0..limits::TURNS {
+            let more = self.inner.collect(cx);
+            match self.send(cx) {
+                Poll::Ready(Ok(())) => {}
+                Poll::Ready(Err(_)) => return Poll::Ready(false),
+                // Nothing is read meanwhile: who does not take answers gets no more of them.
+                Poll::Pending => return self.inner.wait(cx, Wait::Write, limits::WRITE).map(|()| false),
+            }
+            if more {
+                continue;
+            }
+            match self.inner.phase {
+                Phase::Last => return Poll::Ready(true),
+                Phase::Ending(_) => return Poll::Pending,
+                Phase::Open => {}
+            }
+            match self.receive(cx) {
+                Poll::Ready(true) => {}
+                Poll::Ready(false) => return Poll::Ready(false),
+                Poll::Pending => return Poll::Pending,
+            }
+        }
+        // Others have their turn.
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    }
+
+    /// Writes what was collected.
+    fn send(&mut self, cx: &mut Context<'_>) -> Poll<std::io::Result<()>> {
+        let guard = &mut self.inner.guard;
+        let Some(out) = &mut guard.out else { return Poll::Ready(Ok(())) };
+        let before = out.sent;
+        let mut outcome: Poll<std::io::Result<()>> = Poll::Ready(Ok(()));
+        while out.sent < out.bytes.len() {
+            match self.socket.poll_write(cx, out.bytes.get(out.sent..).unwrap_or_default()) {
+                Poll::Ready(Ok(0)) => return Poll::Ready(Err(std::io::ErrorKind::WriteZero.into())),
+                Poll::Ready(Ok(written)) => out.sent += written,
+                Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
+                Poll::Pending => {
+                    outcome = Poll::Pending;
+                    break;
+                }
+            }
+        }
+        let sent = out.sent;
+        if sent > before {
+            // Something moved: the deadline begins anew.
+            self.inner.disarm(Wait::Write);
+        }
+        // Inside TLS all may have been taken, and yet lie in the connection's own buffer.
+        ready!(self.socket.poll_flush(cx))?;
+        let guard = &mut self.inner.guard;
+        guard.accepted(sent);
+        ready!(outcome)?;
+        self.inner.disarm(Wait::Write);
+        if let Some(out) = self.inner.guard.out.take() {
+            out.give_back();
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    /// Reads once and hands over what came. Ready: true for progress, false at the connection's end.
+    fn receive(&mut self, cx: &mut Context<'_>) -> Poll<bool> {
+        let inner = &mut self.inner;
+        if let Some(loading) = &mut inner.loading {
+            ready!(loading.as_mut().poll(cx));
+            inner.loading = None;
+        }
+        if !inner.rest.is_empty() {
+            let rest = mem::take(&mut inner.rest);
+            inner.hand_over(&rest);
+            return Poll::Ready(true);
+        }
+        if inner.guard.kernel.should_wait(&inner.guard.session, cx.waker()) {
+            return Poll::Pending;
+        }
+        if let Some(wait) = inner.bytes.wait(inner.shared.limits.bytes_per_second) {
+            ready!(inner.wait(cx, Wait::Rate, wait));
+        }
+        let read = self.socket.poll_input(cx, |bytes| {
+            inner.bytes.take(bytes.len());
+            inner.hand_over(bytes);
+            !bytes.is_empty()
+        });
+        // An error is an end like any other: the peer is not there any more.
+        Poll::Ready(ready!(read).unwrap_or(false))
+    }
+}
+
+impl Inner {
+    /// Takes items from the mailbox for the next write. True: there may be more than fitted.
+    fn collect(&mut self, cx: &mut Context<'_>) -> bool {
+        if let Phase::Last = self.phase {
+            return false;
+        }
+        if self.guard.out.as_ref().is_some_and(|out| out.sent > 0) {
+            // The last write is not through.
+            return false;
+        }
+        loop {
+            if self.guard.out.as_ref().is_some_and(|out| out.bytes.len() >= limits::WRITE_BATCH) {
+                return true;
+            }
+            match self.guard.session.mailbox.poll_next(cx) {
+                Poll::Ready(Ok(item)) => self.add(item),
+                Poll::Ready(Err(error)) => {
+                    self.close(error);
+                    return false;
+                }
+                Poll::Pending => break,
+            }
+        }
+        self.ending(cx);
+        false
+    }
+
+    fn add(&mut self, item: Item) {
+        if item.row != 0 && matches!(self.phase, Phase::Ending(_)) {
+            self.guard.kept.push(item);
+            return;
+        }
+        thread_local! {
+            static HEAD: std::cell::RefCell<Vec<u8>> = const { std::cell::RefCell::new(Vec::new()) };
+        }
+        let Guard { kernel, session, out, .. } = &mut self.guard;
+        let out = out.get_or_insert_with(Outgoing::take);
+        HEAD.with_borrow_mut(|head| {
+            head.clear();
+            kernel.write_head(&item, &session.address, head);
+            item.stanza.write(None, item.to.as_ref(), head, &mut out.bytes);
+        });
+        out.push(item);
+    }
+
+    /// Whether what came before the stream's end is answered, so that the farewell can go.
+    fn ending(&mut self, cx: &mut Context<'_>) {
+        let Phase::Ending(ending) = &self.phase else { return };
+        let wait = ending.until.saturating_duration_since(Instant::now());
+        let lane = &self.guard.session.lane;
+        if lane.pending() > 0 && lane.wait(cx.waker()) && self.wait(cx, Wait::Answers, wait).is_pending() {
+            return;
+        }
+        // Answers that were given between the last look into the mailbox and now.
+        while let Poll::Ready(Ok(item)) = self.guard.session.mailbox.poll_next(cx) {
+            self.add(item);
+        }
+        self.last();
+    }
+
+    fn last(&mut self) {
+        if let Phase::Ending(ending) = mem::replace(&mut self.phase, Phase::Last) {
+            self.guard.out().bytes.extend_from_slice(&ending.farewell);
+        }
+    }
+
+    /// The kernel ends the session.
+    fn close(&mut self, error: Option<StreamError>) {
+        if let Some(error) = &error {
+            tracing::debug!(session = self.guard.session.id, condition = error.condition.name(), "session ended");
+        }
+        if let Phase::Open = self.phase {
+            self.rest = Vec::new();
+            self.stream.close(error);
+            self.drain(&[]);
+        }
+        self.last();
+        self.phase = Phase::Last;
+    }
+
+    /// Hands over what has come, unless the session was ended meanwhile.
+    fn hand_over(&mut self, bytes: &[u8]) {
+        if !bytes.is_empty() {
+            self.drain(bytes);
+        }
+    }
+
+    /// Does what the stream says.
+    fn drain(&mut self, bytes: &[u8]) {
+        let mut input = bytes;
+        let start = self.guard.out.as_ref().map_or(0, |out| out.bytes.len());
+        let now = Instant::now();
+        while let Some(output) = self.stream.poll(&mut input, now) {
+            match output {
+                Output::Stanza(stanza) => {
+                    let Guard { kernel, session, .. } = &self.guard;
+                    if session.mailbox.is_closed() {
+                        // What comes behind a forged sender, or from a session that was replaced, does not count.
+                        return;
+                    }
+                    if let Err(stanza) = kernel.try_handle(session, stanza) {
+                        let (kernel, session) = (kernel.clone(), session.clone());
+                        self.loading = Some(Box::pin(async move { kernel.handle(&session, Ok(*stanza)).await }));
+                        self.rest = input.to_vec();
+                        return;
+                    }
+                }
+                Output::Write(bytes) => self.guard.out().bytes.extend_from_slice(&bytes),
+                Output::Closed(error) => {
+                    if let Some(error) = error {
+                        let condition = error.condition.name();
+                        tracing::debug!(session = self.guard.session.id, condition, "stream error");
+                    }
+                    let farewell = self.guard.out().bytes.split_off(start);
+                    let until = Instant::now() + limits::FAREWELL;
+                    self.phase = Phase::Ending(Box::new(Ending { farewell, until }));
+                    return;
+                }
+                // Not after `Bound`, by the stream's contract.
+                Output::StartTls | Output::Need(_) | Output::Bound(_) => {
+                    self.phase = Phase::Last;
+                    return;
+                }
+            }
+        }
+    }
+
+    /// Ready after the time, counted from the first call.
+    fn wait(&mut self, cx: &mut Context<'_>, why: Wait, time: Duration) -> Poll<()> {
+        let timer = match &mut self.timer {
+            Some((armed, timer)) if *armed == why => timer,
+            other => &mut other.insert((why, Box::pin(sleep_until((Instant::now() + time).into())))).1,
+        };
+        ready!(timer.as_mut().poll(cx));
+        self.timer = None;
+        Poll::Ready(())
+    }
+
+    fn disarm(&mut self, why: Wait) {
+        if self.timer.as_ref().is_some_and(|(armed, _)| *armed == why) {
+            self.timer = None;
+        }
+    }
+}

@@ -1,0 +1,118 @@
+//! Every limit between sockets and kernel, with its reason. What an administrator may change is in [`Limits`].
+
+use std::{net::IpAddr, time::Duration};
+
+/// From accepting a connection to its resource being bound (RFC 6120 §13.12 asks for a limit). A minute is enough for a
+/// person who types a password into a dialogue of a slow client.
+pub const LOGIN: Duration = Duration::from_secs(60);
+/// A TLS handshake is two round trips; ten seconds allow for a bad mobile network.
+pub const HANDSHAKE: Duration = Duration::from_secs(10);
+/// A peer that takes nothing for so long is gone or means harm; what it did not take goes back to its account.
+pub const WRITE: Duration = Duration::from_secs(60);
+/// How long a stream that ends waits for the answers to what came before its end.
+pub const FAREWELL: Duration = Duration::from_secs(5);
+/// How long a closed connection waits for the peer's end, so that the kernel's reset does not overtake our last bytes.
+pub const LINGER: Duration = Duration::from_secs(2);
+/// How long a stopping server waits for its connections.
+pub const STOP: Duration = Duration::from_secs(5);
+/// A connection is probed after so long without traffic: mobile networks and NATs forget idle connections after
+/// five minutes and more.
+pub const KEEPALIVE: Duration = Duration::from_secs(240);
+/// Between two probes that were not answered; after four of them the peer is dead.
+pub const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(20);
+/// Probes without an answer.
+pub const KEEPALIVE_PROBES: u32 = 4;
+/// What is read at once: the content of one TLS record.
+pub const READ: usize = 16 * 1024;
+/// What is collected for one write; a stanza that begins below may end above.
+pub const WRITE_BATCH: usize = 64 * 1024;
+/// Buffers up to this size are used again; larger ones were for one large stanza.
+pub const BUFFER_KEPT: usize = 128 * 1024;
+/// Buffers that one thread keeps.
+pub const BUFFERS: usize = 8;
+/// Reads of one connection before others have their turn.
+pub const TURNS: usize = 8;
+/// Connections that wait to be accepted.
+pub const BACKLOG: u32 = 1024;
+/// How long a listener rests when the process has no file descriptor left.
+pub const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+/// Failed logins on one stream (RFC 6120 §6.4.5: between 2 and 5).
+pub const LOGIN_ATTEMPTS: u8 = 5;
+/// Addresses remembered before the table is swept.
+pub const ADDRESSES: usize = 4096;
+
+/// What an administrator may change.
+#[derive(Debug, Clone)]
+pub struct Limits {
+    /// Largest element before login, in bytes.
+    pub stanza_before_login: usize,
+    /// Largest stanza after login, in bytes.
+    pub stanza: usize,
+    /// Bytes read per second from one connection; 0: no limit. Reading pauses, nothing is dropped.
+    pub bytes_per_second: u64,
+    /// Failed logins per minute from one address; 0: no limit.
+    pub logins_per_minute: u32,
+    /// New connections per minute from one address; 0: no limit.
+    pub connections_per_minute: u32,
+    /// Connections from one address that have not logged in; 0: no limit.
+    pub connections_per_address: u32,
+    /// Addresses that the limits per address do not concern: proxies, this machine.
+    pub exempt: Vec<Network>,
+}
+
+/// A range of addresses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Network {
+    address: IpAddr,
+    bits: u8,
+}
+
+impl Network {
+    /// Reads `192.0.2.1` or `192.0.2.0/24`.
+    pub fn parse(text: &str) -> Option<Network> {
+        let (address, bits) = match text.split_once('/') {
+            Some((address, bits)) => (address, Some(bits.parse().ok()?)),
+            None => (text, None),
+        };
+        let address: IpAddr = address.parse().ok()?;
+        let most = if address.is_ipv4() { 32 } else { 128 };
+        let bits = bits.unwrap_or(most);
+        (bits <= most).then_some(Network { address, bits })
+    }
+
+    /// Whether the address is one of them.
+    pub fn contains(&self, address: IpAddr) -> bool {
+        match (self.address, address.to_canonical()) {
+            (IpAddr::V4(ours), IpAddr::V4(other)) => {
+                let shift = 32 - u32::from(self.bits);
+                (ours.to_bits() ^ other.to_bits()).checked_shr(shift).unwrap_or(0) == 0
+            }
+            (IpAddr::V6(ours), IpAddr::V6(other)) => {
+                let shift = 128 - u32::from(self.bits);
+                (ours.to_bits() ^ other.to_bits()).checked_shr(shift).unwrap_or(0) == 0
+            }
+            _ => false,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn networks_contain_what_they_say() {
+        let within = |network: &str, address: &str| {
+            Network::parse(network).is_some_and(|network| network.contains(address.parse().unwrap()))
+        };
+        assert!(within("127.0.0.0/8", "127.9.9.9"));
+        assert!(within("127.0.0.0/8", "::ffff:127.0.0.1"));
+        assert!(!within("127.0.0.0/8", "128.0.0.1"));
+        assert!(within("::1", "::1"));
+        assert!(!within("::1", "::2"));
+        assert!(within("0.0.0.0/0", "192.0.2.1"));
+        assert!(within("2001:db8::/32", "2001:db8:1::1"));
+        assert_eq!(Network::parse("127.0.0.1/33"), None);
+        assert_eq!(Network::parse("localhost"), None);
+    }
+}

@@ -1,0 +1,205 @@
+//! Listeners: they accept connections within the limits and start a task for each. One that cannot accept rests and
+//! tries again.
+
+use crate::{
+    limits::{self, Limits},
+    login,
+    rates::{Addresses, Visit},
+    socket::Socket,
+    tls::Tls,
+};
+use kernel::Kernel;
+use linnet_xmpp::stream::AcceptConfig;
+use std::{
+    fmt, io,
+    net::SocketAddr,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+use tokio::{
+    net::{TcpListener, TcpSocket, TcpStream},
+    sync::watch,
+};
+
+/// What is spoken on a port.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// TLS by STARTTLS, and nothing but that before it.
+    StartTls,
+    /// TLS from the first byte (XEP-0368).
+    DirectTls,
+    /// No TLS: for this machine only.
+    Plaintext,
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Kind::StartTls => "STARTTLS",
+            Kind::DirectTls => "direct TLS",
+            Kind::Plaintext => "without TLS",
+        })
+    }
+}
+
+/// A port that is ours, though nobody is served yet.
+#[derive(Debug)]
+pub struct Listener {
+    tcp: TcpListener,
+    kind: Kind,
+}
+
+/// Why a port cannot be ours. `Display` is one line with the remedy.
+#[derive(Debug)]
+pub struct BindError {
+    /// Which.
+    pub address: SocketAddr,
+    /// What the operating system says.
+    pub error: io::Error,
+}
+
+impl fmt::Display for BindError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (address, port) = (self.address, self.address.port());
+        match self.error.kind() {
+            io::ErrorKind::AddrInUse => write!(
+                f,
+                "port {port} at {} is in use by another program ('ss -ltnp sport = :{port}' shows which): stop that \
+                 program, or say another port in [listen]",
+                address.ip()
+            ),
+            io::ErrorKind::PermissionDenied => write!(
+                f,
+                "port {port} at {} may only be used by root: say a port above 1023 in [listen], or give the program \
+                 the capability CAP_NET_BIND_SERVICE",
+                address.ip()
+            ),
+            io::ErrorKind::AddrNotAvailable => {
+                write!(f, "{} is not an address of this machine: say another one in [listen]", address.ip())
+            }
+            _ => write!(f, "cannot listen on {address}: {}", self.error),
+        }
+    }
+}
+
+impl std::error::Error for BindError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        Some(&self.error)
+    }
+}
+
+impl Listener {
+    /// Takes the port. Connections wait until somebody serves them.
+    ///
+    /// # Errors
+    /// [`BindError`]; also where a listener without TLS would be reachable from other machines.
+    pub fn bind(address: SocketAddr, kind: Kind) -> Result<Listener, BindError> {
+        let failed = |error| BindError { address, error };
+        if kind == Kind::Plaintext && !address.ip().to_canonical().is_loopback() {
+            return Err(failed(io::Error::other("without TLS only addresses of this machine are allowed")));
+        }
+        let listen = || {
+            let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+            // A server that is started again need not wait for the connections of the last one to be forgotten.
+            socket.set_reuseaddr(true)?;
+            if address.is_ipv6() {
+                // `[::]` and `0.0.0.0` are said, and bound, one by one.
+                socket2::SockRef::from(&socket).set_only_v6(true)?;
+            }
+            socket.bind(address)?;
+            socket.listen(limits::BACKLOG)
+        };
+        Ok(Listener { tcp: listen().map_err(failed)?, kind })
+    }
+
+    /// The address; with the port that the operating system chose, if none was said.
+    pub fn address(&self) -> io::Result<SocketAddr> {
+        self.tcp.local_addr()
+    }
+
+    /// What is spoken there.
+    pub fn kind(&self) -> Kind {
+        self.kind
+    }
+}
+
+/// What all connections share.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub(crate) kernel: Arc<Kernel>,
+    pub(crate) tls: Tls,
+    pub(crate) limits: Limits,
+    /// For streams that have TLS or must get it.
+    pub(crate) encrypted: Arc<AcceptConfig>,
+    /// For streams without TLS.
+    pub(crate) plaintext: Arc<AcceptConfig>,
+    pub(crate) addresses: Arc<Addresses>,
+    /// Becomes true when the server stops. Each connection holds a receiver: when all are gone, all connections are.
+    pub(crate) stopping: watch::Sender<bool>,
+}
+
+/// Accepts until the server stops.
+pub(crate) async fn accept(shared: Arc<Shared>, listener: Listener) {
+    let mut stopping = shared.stopping.subscribe();
+    let mut quiet_until = None;
+    loop {
+        let accepted = tokio::select! {
+            accepted = listener.tcp.accept() => accepted,
+            _ = stopping.wait_for(|stop| *stop) => return,
+        };
+        let now = Instant::now();
+        match accepted {
+            Ok((tcp, peer)) => match shared.addresses.admit(peer.ip(), now) {
+                Some(visit) => {
+                    if prepare(&tcp).is_ok() {
+                        tokio::spawn(serve(shared.clone(), tcp, listener.kind, visit));
+                    }
+                }
+                None => tracing::debug!(%peer, "too many connections from one address; this one is closed"),
+            },
+            Err(error) if is_the_peer_s(&error) => {}
+            Err(error) => {
+                if quiet_until.is_none_or(|until| now >= until) {
+                    quiet_until = Some(now + Duration::from_secs(10));
+                    tracing::error!(%error, "no connection can be accepted; is the limit of open files too low?");
+                }
+                tokio::time::sleep(limits::ACCEPT_PAUSE).await;
+            }
+        }
+    }
+}
+
+async fn serve(shared: Arc<Shared>, tcp: TcpStream, kind: Kind, visit: Visit) {
+    // Held until the end: the stopping server waits for it.
+    let alive = shared.stopping.subscribe();
+    let login = Box::pin(until_stop(alive.clone(), login::login(shared, Socket::Plain(tcp), kind, visit)));
+    let Some(established) = login.await else { return };
+    if let Some(socket) = established.run().await {
+        Box::pin(socket.close()).await;
+    }
+    drop(alive);
+}
+
+/// Sessions are told that the server stops; who has none is just left.
+async fn until_stop<T>(mut stopping: watch::Receiver<bool>, work: impl Future<Output = Option<T>>) -> Option<T> {
+    tokio::select! {
+        done = work => done,
+        _ = stopping.wait_for(|stop| *stop) => None,
+    }
+}
+
+fn prepare(tcp: &TcpStream) -> io::Result<()> {
+    // Stanzas are small and answered: waiting for more to send would only delay them.
+    tcp.set_nodelay(true)?;
+    let keepalive = socket2::TcpKeepalive::new()
+        .with_time(limits::KEEPALIVE)
+        .with_interval(limits::KEEPALIVE_INTERVAL)
+        .with_retries(limits::KEEPALIVE_PROBES);
+    socket2::SockRef::from(tcp).set_tcp_keepalive(&keepalive)
+}
+
+/// Errors of one connection that was given up before it was accepted.
+fn is_the_peer_s(error: &io::Error) -> bool {
+    use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset, Interrupted};
+    matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset | Interrupted)
+}

@@ -1,0 +1,142 @@
+//! A connection from its first byte until a resource is bound. All that this needs is gone afterwards.
+
+use crate::{
+    c2s::{Established, Guard},
+    limits,
+    listener::{Kind, Shared},
+    rates::Visit,
+    socket::Socket,
+};
+use linnet_xmpp::{
+    sasl::Failure,
+    stream::{Accept, Answer, Need, Output},
+};
+use std::{sync::Arc, task::Poll, time::Instant};
+
+/// Leads a client through TLS, login and binding. `None`: the connection is over.
+pub(crate) async fn login(shared: Arc<Shared>, socket: Socket, kind: Kind, visit: Visit) -> Option<Established> {
+    let (socket, secured) = match kind {
+        Kind::DirectTls => match socket.secure(&shared.tls, true).await {
+            Ok((socket, secured)) => (socket, Some(secured)),
+            Err(error) => {
+                tracing::debug!(%error, "a TLS handshake failed");
+                return None;
+            }
+        },
+        Kind::StartTls | Kind::Plaintext => (socket, None),
+    };
+    let config = if kind == Kind::Plaintext { &shared.plaintext } else { &shared.encrypted };
+    let stream = Accept::new(config.clone(), Instant::now(), secured);
+    let login = Login { shared, socket, stream, visit, out: Vec::new(), guard: None };
+    login.run().await
+}
+
+struct Login {
+    shared: Arc<Shared>,
+    socket: Socket,
+    stream: Accept,
+    visit: Visit,
+    out: Vec<u8>,
+    /// The session, from the answer to `Bind` on.
+    guard: Option<Guard>,
+}
+
+impl Login {
+    async fn run(mut self) -> Option<Established> {
+        let mut input: Vec<u8> = Vec::new();
+        loop {
+            let mut rest = &input[..];
+            while let Some(output) = self.stream.poll(&mut rest, Instant::now()) {
+                match output {
+                    Output::Write(bytes) => self.out.extend_from_slice(&bytes),
+                    Output::StartTls => {
+                        rest = &[];
+                        self = self.secure().await?;
+                    }
+                    Output::Need(need) => {
+                        let answer = self.answer(need).await;
+                        if let Some(answer) = answer {
+                            self.stream.answer(answer);
+                        }
+                    }
+                    Output::Bound(_) => {
+                        let guard = self.guard?;
+                        return Some(Established::new(self.shared, self.socket, self.stream, guard, self.out, rest));
+                    }
+                    // There is none before `Bound`, by the stream's contract.
+                    Output::Stanza(_) => return None,
+                    Output::Closed(error) => {
+                        if let Some(error) = error {
+                            tracing::debug!(condition = error.condition.name(), "a stream ended before login");
+                        }
+                        if self.socket.write_all(&self.out, limits::HANDSHAKE).await.is_ok() {
+                            drop(self.guard);
+                            self.socket.close().await;
+                        }
+                        return None;
+                    }
+                }
+            }
+            if !self.out.is_empty() {
+                self.socket.write_all(&self.out, limits::HANDSHAKE).await.ok()?;
+                self.out.clear();
+            }
+            input = self.read().await?;
+        }
+    }
+
+    /// The next bytes; none at the deadline, which the stream then notices.
+    async fn read(&mut self) -> Option<Vec<u8>> {
+        let socket = &mut self.socket;
+        let read = std::future::poll_fn(|cx| match socket.poll_input(cx, <[u8]>::to_vec) {
+            Poll::Ready(Ok(bytes)) if !bytes.is_empty() => Poll::Ready(Some(bytes)),
+            Poll::Ready(_) => Poll::Ready(None),
+            Poll::Pending => Poll::Pending,
+        });
+        match self.stream.deadline() {
+            Some(deadline) => tokio::time::timeout_at(deadline.into(), read).await.unwrap_or(Some(Vec::new())),
+            None => read.await,
+        }
+    }
+
+    /// What is buffered goes out, and TLS begins; whatever else had come is forgotten with the caller's input.
+    async fn secure(mut self) -> Option<Login> {
+        self.socket.write_all(&self.out, limits::HANDSHAKE).await.ok()?;
+        self.out.clear();
+        match self.socket.secure(&self.shared.tls, false).await {
+            Ok((socket, secured)) => {
+                self.socket = socket;
+                self.stream.secured(secured);
+                Some(self)
+            }
+            Err(error) => {
+                tracing::debug!(%error, "a TLS handshake failed");
+                None
+            }
+        }
+    }
+
+    /// Asks the kernel, not longer than the login may take. An address that failed too often is not even asked about.
+    async fn answer(&mut self, need: Need) -> Option<Answer> {
+        let bind = matches!(need, Need::Bind { .. });
+        if !bind && !self.visit.attempt(Instant::now()) {
+            tracing::warn!("an address tries to log in too often; its attempts are refused for a while");
+            let failure = Failure::TemporaryAuthFailure;
+            return Some(match need {
+                Need::Keys { .. } => Answer::Keys(Err(failure)),
+                _ => Answer::Verified(Err(failure)),
+            });
+        }
+        let deadline = self.stream.deadline().unwrap_or_else(|| Instant::now() + limits::LOGIN);
+        let kernel = self.shared.kernel.clone();
+        let answer = tokio::time::timeout_at(deadline.into(), kernel.answer(need)).await;
+        let (answer, session) = answer.ok()?;
+        if bind {
+            self.visit.succeeded();
+        }
+        if let Some(session) = session {
+            self.guard = Some(Guard::new(kernel, session));
+        }
+        Some(answer)
+    }
+}

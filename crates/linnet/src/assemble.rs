@@ -1,0 +1,88 @@
+//! Everything wired, on one screen: store, kernel, features, edge.
+
+use crate::{cli::VERSION, config::Config};
+use anyhow::Context;
+use edge::{
+    Edge,
+    announce::Announce,
+    certificate::Certificate,
+    context::Tokio,
+    listener::{BindError, Listener},
+    tls::Tls,
+};
+use kernel::{Kernel, Settings};
+use linnet_xmpp::stream::{AcceptStep, steps};
+use std::{fs::DirBuilder, io, os::unix::fs::DirBuilderExt, path::Path, sync::Arc, thread::available_parallelism};
+use store_sqlite::Sqlite;
+use tokio::runtime::{Builder, Handle, Runtime};
+
+/// Iterations of PBKDF2 for new passwords. Clients compute as many at each login: a slow telephone needs 20 ms.
+const ITERATIONS: u32 = 10_000;
+
+/// One worker for each processor.
+pub(crate) fn runtime() -> io::Result<Runtime> {
+    Builder::new_multi_thread().enable_all().thread_name("linnet").build()
+}
+
+/// Makes the data directory if there is none, for its owner only.
+pub(crate) fn data_directory(path: &Path) -> anyhow::Result<()> {
+    DirBuilder::new().recursive(true).mode(0o700).create(path).with_context(|| {
+        format!(
+            "the data directory {} cannot be made: say another one with 'data' in the configuration",
+            path.display()
+        )
+    })
+}
+
+/// Store, kernel and features, without any socket.
+pub(crate) async fn kernel(config: &Config) -> anyhow::Result<Arc<Kernel>> {
+    let store = Arc::new(Sqlite::open(&config.data)?);
+    let processors = available_parallelism().map_or(1, usize::from);
+    let context = Arc::new(Tokio::new(Handle::current(), processors));
+    let settings = Settings {
+        domains: config.domains.clone(),
+        admins: config.admins.clone(),
+        registration: config.registration,
+        contacts: config.contacts.clone(),
+        iterations: ITERATIONS,
+        version: VERSION,
+    };
+    Ok(Kernel::start(store, context, settings, features::FEATURES).await?)
+}
+
+/// The ports of the configuration. What nobody asked for by name may be missing where the machine has no such address.
+pub(crate) fn listeners(config: &Config) -> Result<Vec<Listener>, BindError> {
+    let mut listeners = Vec::new();
+    for listen in &config.listen {
+        match Listener::bind(listen.address, listen.kind) {
+            Ok(listener) => listeners.push(listener),
+            Err(error) if listen.by_default && listen.address.is_ipv6() && is_no_ipv6(&error.error) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(listeners)
+}
+
+/// The certificate of the configuration, or the one that the server makes itself.
+pub(crate) fn certificate(config: &Config) -> anyhow::Result<Certificate> {
+    Ok(match &config.certificate {
+        Some((certificate, key)) => Certificate::load(certificate, key)?,
+        None => Certificate::self_signed(&config.data, &config.domain_names())?,
+    })
+}
+
+/// Begins to serve.
+pub(crate) fn edge(config: &Config, kernel: Arc<Kernel>, listeners: Vec<Listener>) -> anyhow::Result<Edge> {
+    let tls = Tls::new(certificate(config)?).context("the certificate cannot be used: does the key belong to it?")?;
+    let elements = features::FEATURES.iter().flat_map(|feature| feature.stream_features).copied();
+    // Once per process: the negotiation's steps are values that live as long as it does.
+    let announce: &'static Announce = Box::leak(Box::new(Announce::new(elements)));
+    let steps = steps::ACCEPT.iter().copied().chain([announce as &dyn AcceptStep]).collect();
+    Ok(Edge::start(kernel, listeners, tls, config.limits.clone(), steps))
+}
+
+fn is_no_ipv6(error: &io::Error) -> bool {
+    // EAFNOSUPPORT, where the kernel has no IPv6 at all.
+    const UNSUPPORTED: i32 = 97;
+    error.kind() == io::ErrorKind::AddrNotAvailable || error.raw_os_error() == Some(UNSUPPORTED)
+}

@@ -1,0 +1,139 @@
+//! Every key of the configuration, once: what is read, what is unknown and what the documentation says come from here.
+
+use std::fmt::Write;
+
+/// A key.
+#[derive(Debug)]
+pub(crate) struct Key {
+    /// Its table; empty at the top.
+    pub(crate) section: &'static str,
+    /// Its name.
+    pub(crate) name: &'static str,
+    /// What may be said, in words.
+    pub(crate) value: &'static str,
+    /// What holds where nothing is said, in words.
+    pub(crate) usual: &'static str,
+    /// What it is for.
+    pub(crate) help: &'static str,
+}
+
+const fn key(
+    section: &'static str,
+    name: &'static str,
+    value: &'static str,
+    usual: &'static str,
+    help: &'static str,
+) -> Key {
+    Key { section, name, value, usual, help }
+}
+
+/// All keys, in the order of the documentation.
+pub(crate) const KEYS: &[Key] = &[
+    key("", "domain", "domain", "`\"localhost\"`", "The part of addresses behind the `@`."),
+    key("", "domains", "list of domains", "`[]`", "Further domains that this server serves."),
+    key(
+        "",
+        "data",
+        "directory",
+        "`$STATE_DIRECTORY`; `/var/lib/linnet` for root; else `~/.local/share/linnet`",
+        "Where everything is kept. Made if it is not there.",
+    ),
+    key("", "admins", "list of addresses", "`[]`", "Accounts that may run administrative commands."),
+    key("", "registration", "true or false", "`false`", "Whether strangers may create accounts (XEP-0077)."),
+    key("", "log", "error, warn, info, debug or trace", "`\"info\"`", "What is logged, on standard error."),
+    key("", "log_format", "text or json", "`\"text\"`", "How it is logged."),
+    key(
+        "listen",
+        "c2s",
+        "list of addresses with ports",
+        "port 5222 of all interfaces, or of this machine only if the domain is `localhost`",
+        "Where clients connect and then begin TLS (STARTTLS, required).",
+    ),
+    key(
+        "listen",
+        "c2s_tls",
+        "list of addresses with ports",
+        "port 5223, likewise",
+        "Where clients connect with TLS from the first byte (XEP-0368).",
+    ),
+    key(
+        "listen",
+        "plaintext",
+        "list of addresses with ports",
+        "`[]`",
+        "Where clients connect without TLS: for programs on this machine only, other addresses are refused.",
+    ),
+    key(
+        "tls",
+        "certificate",
+        "PEM file",
+        "a self-signed one in the data directory",
+        "The certificate, followed by those that lead to its authority.",
+    ),
+    key("tls", "key", "PEM file", "made with the certificate", "The certificate's private key."),
+    key(
+        "limits",
+        "stanza_size_before_login",
+        "bytes",
+        "`10240`",
+        "Largest element of a client that has not logged in.",
+    ),
+    key("limits", "stanza_size", "bytes", "`524288`", "Largest stanza of a client."),
+    key(
+        "limits",
+        "bytes_per_second",
+        "bytes, 0 for no limit",
+        "`10485760`",
+        "What is read from one client; who sends more is read more slowly.",
+    ),
+    key(
+        "limits",
+        "logins_per_minute",
+        "number, 0 for no limit",
+        "`30`",
+        "Failed logins from one address (IPv6: from one /64); further ones are refused for a while.",
+    ),
+    key("limits", "connections_per_minute", "number, 0 for no limit", "`600`", "New connections from one address."),
+    key(
+        "limits",
+        "connections_per_address",
+        "number, 0 for no limit",
+        "`100`",
+        "Connections from one address that have not logged in.",
+    ),
+    key(
+        "limits",
+        "exempt",
+        "list of addresses or networks",
+        "`[\"127.0.0.0/8\", \"::1\"]`",
+        "Addresses that the limits per address do not concern, such as a proxy.",
+    ),
+    key("contacts", "abuse", "list of URIs", "`[]`", "Whom to tell about abuse (XEP-0157)."),
+    key("contacts", "admin", "list of URIs", "`[]`", "Who runs the server."),
+    key("contacts", "feedback", "list of URIs", "`[]`", "Who likes to hear about the service."),
+    key("contacts", "sales", "list of URIs", "`[]`", "Who sells it."),
+    key("contacts", "security", "list of URIs", "`[]`", "Whom to tell about holes."),
+    key("contacts", "status", "list of URIs", "`[]`", "Where its state is told."),
+    key("contacts", "support", "list of URIs", "`[]`", "Who helps."),
+];
+
+/// The documentation of all keys, in Markdown.
+pub(crate) fn document() -> String {
+    let mut out = String::from(
+        "# Configuration\n\nGenerated from `crates/linnet/src/config/keys.rs`.\n\nThe file is named by `--config` or \
+         `$LINNET_CONFIG`; else it is `/etc/linnet/linnet.toml` or\n`~/.config/linnet/linnet.toml`, and there need not \
+         be one. Every key may be left out; a key that is not listed here\nis an error. `linnet check` says what is \
+         wrong.\n",
+    );
+    let mut section = None;
+    for key in KEYS {
+        if section != Some(key.section) {
+            section = Some(key.section);
+            let title = if key.section.is_empty() { "At the top".into() } else { format!("`[{}]`", key.section) };
+            // Writing to a string does not fail.
+            let _ = write!(out, "\n## {title}\n\n| key | value | default | what for |\n| --- | --- | --- | --- |\n");
+        }
+        let _ = writeln!(out, "| `{}` | {} | {} | {} |", key.name, key.value, key.usual, key.help);
+    }
+    out
+}
