@@ -8,6 +8,7 @@ use crate::open;
 use parking_lot::{Condvar, Mutex};
 use rusqlite::Connection;
 use std::collections::VecDeque;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -110,26 +111,26 @@ impl Readers {
 
 impl Shared {
     fn run(&self) {
-        // Counts down also if a query panics, so that the pool does not shrink.
-        let _running = Running(self);
         let mut connection = None;
         while let Some(query) = self.next() {
-            if connection.is_none() {
-                match open::reader(&self.file) {
-                    Ok(opened) => connection = Some(opened),
-                    Err(error) => {
-                        query(Err(store_error(error)));
-                        continue;
-                    }
+            let opened = connection.take().map_or_else(|| open::reader(&self.file), Ok);
+            // A panic has been reported by the hook, and whoever asked gets an error, for the answer is dropped. The
+            // thread must live on: others may be queued for it. The connection, whatever its state, does not.
+            let answered = catch_unwind(AssertUnwindSafe(|| match opened {
+                Ok(opened) => {
+                    query(Ok(&opened));
+                    Some(opened)
                 }
-            }
-            if let Some(connection) = &connection {
-                query(Ok(connection));
-            }
+                Err(error) => {
+                    query(Err(store_error(error)));
+                    None
+                }
+            }));
+            connection = answered.unwrap_or_default();
         }
     }
 
-    /// Waits for a query; `None`: the thread shall end.
+    /// Waits for a query; `None`: the thread shall end, and is no longer counted.
     fn next(&self) -> Option<Query> {
         let mut queue = self.queue.lock();
         loop {
@@ -137,22 +138,79 @@ impl Shared {
                 return Some(query);
             }
             if queue.closed {
+                queue.running -= 1;
                 return None;
             }
             queue.idle += 1;
             let timed_out = self.work.wait_for(&mut queue, IDLE).timed_out();
             queue.idle -= 1;
             if timed_out && queue.queries.is_empty() {
+                queue.running -= 1;
                 return None;
             }
         }
     }
 }
 
-struct Running<'a>(&'a Shared);
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::Barrier;
+    use std::task::{Context, Poll, Waker};
+    use store::contract::block_on;
 
-impl Drop for Running<'_> {
-    fn drop(&mut self) {
-        self.0.queue.lock().running -= 1;
+    fn pool(limit: usize) -> Readers {
+        // An empty database will do: a memory that nobody shares.
+        Readers::new(":memory:".into(), limit)
+    }
+
+    fn threads(readers: &Readers) -> usize {
+        readers.shared.queue.lock().running
+    }
+
+    #[test]
+    fn threads_come_with_the_need_and_up_to_the_limit() {
+        let readers = pool(3);
+        assert_eq!(threads(&readers), 0);
+        for _ in 0..5 {
+            assert_eq!(block_on(readers.read(|_| Ok(7))), Ok(7));
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        assert_eq!(threads(&readers), 1);
+        let together = Arc::new(Barrier::new(3));
+        let mut answers: Vec<_> = (0..30)
+            .map(|number| {
+                let together = together.clone();
+                readers.read(move |_| {
+                    together.wait();
+                    Ok(number)
+                })
+            })
+            .collect();
+        for answer in &mut answers {
+            assert_eq!(answer.as_mut().poll(&mut Context::from_waker(Waker::noop())), Poll::Pending);
+        }
+        for (number, answer) in answers.into_iter().enumerate() {
+            assert_eq!(block_on(answer), Ok(number));
+        }
+        assert_eq!(threads(&readers), 3);
+        readers.close();
+        assert_eq!(threads(&readers), 0);
+        assert_eq!(block_on(readers.read(|_| Ok(()))), Err(closed()));
+    }
+
+    #[test]
+    fn a_query_that_panics_fails_alone() {
+        let readers = pool(1);
+        assert!(block_on(readers.read::<()>(|_| panic!("a fault of ours"))).is_err());
+        assert_eq!(block_on(readers.read(|_| Ok(7))), Ok(7));
+    }
+
+    #[test]
+    fn a_database_that_cannot_be_opened_is_an_error_of_the_query() {
+        let readers = Readers::new("/nowhere/linnet.db".into(), 2);
+        for _ in 0..2 {
+            assert!(matches!(block_on(readers.read(|_| Ok(7))), Err(StoreError::Io(_))));
+        }
     }
 }
