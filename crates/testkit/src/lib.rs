@@ -1,1 +1,26 @@
-//! Transcript runner, fake clock, history checker: for tests only.
+//! What tests are made of: a pretend world for the kernel, a server in the same thread, sessions driven by hand,
+//! transcripts that run on both the kernel and the real binary, and the judge of histories.
+//!
+//! For tests only: what goes wrong panics.
+
+mod context;
+mod peer;
+pub mod script;
+mod server;
+
+pub use context::{EPOCH_SECONDS, FakeContext, Random};
+pub use peer::{Peer, stanza};
+pub use server::{DOMAIN, PASSWORD, Server, jid, quiet, settings};
+
+include!(concat!(env!("OUT_DIR"), "/scripts.rs"));
+
+/// Runs a script of tests/scripts in process.
+///
+/// # Panics
+/// With what went wrong.
+pub fn in_process(path: &str, text: &str) {
+    let script = script::Script::parse(text).unwrap_or_else(|why| panic!("{path}: {why}"));
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    let result = runtime.block_on(script::run::<script::InProcess>(&script));
+    result.unwrap_or_else(|why| panic!("{path}: {why}"));
+}

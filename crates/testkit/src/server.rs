@@ -1,0 +1,125 @@
+//! A whole server without sockets: the kernel with all features on a store of the test's choice.
+
+use crate::{FakeContext, Peer};
+use features::{FEATURES, accounts};
+use kernel::{Kernel, Settings};
+use linnet_xmpp::{
+    Jid,
+    stream::{Answer, Need},
+};
+use std::{sync::Arc, time::Duration};
+use store::{Store, StoreError};
+
+/// The domain that servers under test serve.
+pub const DOMAIN: &str = "example.com";
+/// The password of accounts that are made without one.
+pub const PASSWORD: &str = "pencil";
+
+/// A server in the same thread.
+#[derive(Debug)]
+pub struct Server {
+    /// The kernel.
+    pub kernel: Arc<Kernel>,
+    /// Its clock and randomness.
+    pub context: FakeContext,
+    /// Its store.
+    pub store: Arc<dyn Store>,
+}
+
+/// Settings of a server under test: one domain, hashing that costs nothing.
+pub fn settings() -> Settings {
+    Settings {
+        domains: vec![jid(DOMAIN)],
+        admins: Vec::new(),
+        registration: false,
+        contacts: Vec::new(),
+        iterations: 1,
+        version: "1.0-test",
+    }
+}
+
+/// An address in a test.
+///
+/// # Panics
+/// If it is none.
+pub fn jid(text: &str) -> Jid {
+    Jid::parse(text).unwrap_or_else(|error| panic!("{text} is no address: {error:?}"))
+}
+
+impl Server {
+    /// Starts on a store.
+    pub async fn start(store: Arc<dyn Store>, context: FakeContext, settings: Settings) -> Result<Server, StoreError> {
+        let kernel = Kernel::start(store.clone(), Arc::new(context.clone()), settings, FEATURES).await?;
+        Ok(Server { kernel, context, store })
+    }
+
+    /// Starts on an empty store in memory, with accounts named by their local parts.
+    ///
+    /// # Panics
+    /// If it cannot.
+    pub async fn with_accounts(names: &[&str]) -> Server {
+        let server = Server::start(Arc::new(store::memory::Memory::new()), FakeContext::new(1), settings()).await;
+        let server = server.expect("a store in memory does not fail");
+        for name in names {
+            server.account(&format!("{name}@{DOMAIN}"), PASSWORD).await;
+        }
+        server
+    }
+
+    /// Makes an account.
+    ///
+    /// # Panics
+    /// If it cannot.
+    pub async fn account(&self, address: &str, password: &str) {
+        accounts::create(&self.kernel, &jid(address), password).await.expect("an account");
+    }
+
+    /// Logs in with a password and binds the resource of a full address, as a stream does. `Err`: the condition.
+    pub async fn login(&self, address: &Jid, password: &str) -> Result<Peer, String> {
+        let username = address.local().unwrap_or_default().to_owned();
+        let domain: Box<str> = address.domain().into();
+        let need = Need::Verify { username, domain: domain.clone(), password: password.to_owned() };
+        let username = match self.kernel.answer(need).await.0 {
+            Answer::Verified(Ok(username)) => username,
+            Answer::Verified(Err(failure)) => return Err(failure.name().to_owned()),
+            other => return Err(format!("{other:?}")),
+        };
+        let resource = address.resource().map(str::to_owned);
+        let need = Need::Bind { username: Some(username), domain, resource };
+        match self.kernel.answer(need).await {
+            (Answer::Bound(Ok(_)), Some(session)) => Ok(Peer::new(self.kernel.clone(), session)),
+            (Answer::Bound(Err(error)), _) => Err(error.condition.name().to_owned()),
+            (other, _) => Err(format!("{other:?}")),
+        }
+    }
+
+    /// Binds a full address whose account has the usual password.
+    ///
+    /// # Panics
+    /// If it cannot.
+    pub async fn bind(&self, address: &str) -> Peer {
+        self.login(&jid(address), PASSWORD).await.unwrap_or_else(|error| panic!("{address}: {error}"))
+    }
+
+    /// Waits until nothing moves any more: everything handed over is durable and performed, and what owners sent on has
+    /// arrived. Not while a store holds commits open.
+    pub async fn settle(&self) {
+        for _ in 0..4 {
+            self.kernel.barrier().await;
+            quiet().await;
+        }
+    }
+
+    /// Moves the clock, and lets happen what waited for it.
+    pub async fn pass(&self, time: Duration) {
+        self.context.pass(time);
+        self.settle().await;
+    }
+}
+
+/// Lets all tasks go on until each of them waits for something.
+pub async fn quiet() {
+    for _ in 0..64 {
+        tokio::task::yield_now().await;
+    }
+}
