@@ -72,10 +72,9 @@ impl Document {
     pub fn inner(&self) -> Bytes {
         let root = self.root();
         let element = root.element();
-        let as_is = !self.inside.has(Marks::ODD.with(Marks::OUTER_PREFIX))
-            && (element.prefix_len == 0 || !self.inside.has(Marks::OUTER_DEFAULT))
-            && !(self.inside.has(Marks::SERVER) && root.ns() == ns::SERVER);
-        if as_is {
+        let outer_default = self.inside.has(Marks::OUTER_DEFAULT) && element.prefix_len != 0;
+        let renamed = self.inside.has(Marks::SERVER) && root.ns() == ns::SERVER;
+        if !(self.inside.has(Marks::ODD.with(Marks::OUTER_PREFIX)) || outer_default || renamed) {
             return self.bytes.slice(element.content as usize..element.close as usize);
         }
         let mut out = Vec::with_capacity((element.close - element.content) as usize + 64);

@@ -171,12 +171,9 @@ impl Framer {
             self.inside = Inside::StartTag;
         }
         let Some(end) = self.rest_of_tag(unread)? else { return Ok(None) };
-        let name = name_at(unread, self.open.first().map_or(0, |&at| at as usize));
+        let name = name_at(unread, self.open.first().map_or(0, |&at| at as usize))?;
         if unread.get(end.wrapping_sub(2)) == Some(&b'/') {
             return Err(XmlError::NotWellFormed("a stream header that is an empty element"));
-        }
-        if name.len() > limits::NAME {
-            return Err(XmlError::Limit("a name is too long"));
         }
         self.root = (name != USUAL_ROOT).then(|| name.into());
         self.place = Place::Stream;
@@ -246,7 +243,7 @@ impl Framer {
             [] | [_] => return Ok(false),
             [_, b'/', name @ ..] => {
                 let expected = match self.open.last() {
-                    Some(&start) => name_at(unread, start as usize),
+                    Some(&start) => name_at(unread, start as usize)?,
                     None => self.root.as_deref().unwrap_or(USUAL_ROOT),
                 };
                 if !name.starts_with(expected) {
@@ -332,11 +329,13 @@ fn narrow(at: usize) -> u32 {
     u32::try_from(at).unwrap_or(u32::MAX)
 }
 
-/// The name in a start tag that was seen to its end.
-fn name_at(unread: &[u8], start: usize) -> &[u8] {
+/// The name in a start tag that was seen to its end. Looks no further than names may be long, because it is called
+/// again as long as an end tag is not complete.
+fn name_at(unread: &[u8], start: usize) -> Result<&[u8], XmlError> {
     let name = unread.get(start..).unwrap_or(&[]);
+    let name = &name[..name.len().min(limits::NAME + 1)];
     let end = name.iter().position(|&byte| is_space(byte) || byte == b'/' || byte == b'>').unwrap_or(name.len());
-    &name[..end]
+    if end > limits::NAME { Err(XmlError::Limit("a name is too long")) } else { Ok(&name[..end]) }
 }
 
 /// Where the stream's start tag starts: behind an XML declaration, if there is one.

@@ -96,6 +96,20 @@ fn the_limit_holds_before_the_end_comes() {
         assert!((1000..1005).contains(&len), "{head}: {len}");
     }
     assert_eq!(large("", "<a>").0, XmlError::Limit("too deep"));
+    for head in ["<stream:stream to='", "<stream:stream ", "<stream:stream", "<?xml version='1.0'?>"] {
+        let header = format!("{head}{}", " ".repeat(1000 - head.len()));
+        assert_eq!(Framer::new(1000).next(header.as_bytes()), Err(XmlError::Limit("too large")), "{head}");
+        assert_eq!(Framer::new(1000).next(&header.as_bytes()[..999]), Ok(None), "{head}");
+    }
+}
+
+#[test]
+fn a_name_over_the_limit_is_refused_at_its_end_tag() {
+    let mut framer = open();
+    framer.set_limit(100_000);
+    let name = "n".repeat(limits::NAME + 1);
+    let error = framer.next(format!("<{name}></").as_bytes());
+    assert_eq!(error, Err(XmlError::Limit("a name is too long")));
 }
 
 #[test]
