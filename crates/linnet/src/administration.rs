@@ -7,7 +7,14 @@ use kernel::{
     Kernel,
     command::{CommandError, Report},
 };
-use std::{collections::BTreeMap, io, path::PathBuf, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    io,
+    path::PathBuf,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+use store_sqlite::OpenError;
 use tokio::net::UnixStream;
 
 /// One of both.
@@ -26,18 +33,27 @@ impl Administration {
     /// No server answers, and the data directory cannot be used either.
     pub(crate) async fn begin(config: &Config) -> anyhow::Result<Administration> {
         let socket = control::path(&config.data);
-        match UnixStream::connect(&socket).await {
-            Ok(_) => return Ok(Administration::Running(socket)),
-            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
-                let text =
-                    "a server is running here, but only its own user and root may ask it: try again as that user";
-                return Err(anyhow::Error::from(error).context(text));
+        let begun = Instant::now();
+        loop {
+            match UnixStream::connect(&socket).await {
+                Ok(_) => return Ok(Administration::Running(socket)),
+                Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+                    let text = "a server is running here, and only its own user may ask it: try again as that user";
+                    return Err(anyhow::Error::from(error).context(text));
+                }
+                // No socket, or one that a killed server left behind.
+                Err(_) => {}
             }
-            // No socket, or one that a killed server left behind.
-            Err(_) => {}
+            assemble::data_directory(&config.data)?;
+            match assemble::kernel(config).await {
+                Ok(kernel) => return Ok(Administration::Own(kernel)),
+                // A server that is just starting or stopping has the directory, and no socket.
+                Err(error) if is_in_use(&error) && begun.elapsed() < PATIENCE => {
+                    tokio::time::sleep(Duration::from_millis(50)).await;
+                }
+                Err(error) => return Err(error),
+            }
         }
-        assemble::data_directory(&config.data)?;
-        Ok(Administration::Own(assemble::kernel(config).await?))
     }
 
     /// Runs a command.
@@ -68,4 +84,11 @@ impl Administration {
         }
         Ok(())
     }
+}
+
+/// How long a server may take to start or to stop before it counts as one that does not answer.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+fn is_in_use(error: &anyhow::Error) -> bool {
+    matches!(error.downcast_ref(), Some(OpenError::InUse { .. }))
 }

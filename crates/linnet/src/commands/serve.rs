@@ -24,13 +24,14 @@ pub(crate) fn run(config: Config) -> anyhow::Result<()> {
 async fn serve(config: Config, started: Instant) -> anyhow::Result<()> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
-    let listeners = assemble::listeners(&config)?;
     assemble::data_directory(&config.data)?;
     let kernel = assemble::kernel(&config).await?;
     let control = Control::start(kernel.clone(), &config.data);
     if let Err(error) = &control {
         tracing::warn!(%error, "there is no control socket: 'linnet account' works only while the server is down");
     }
+    // Last, so that whoever finds a port open finds everything else there too.
+    let listeners = assemble::listeners(&config)?;
     let summary = summary(&config, &listeners);
     let edge = assemble::edge(&config, kernel.clone(), listeners)?;
     notify::ready();
