@@ -6,6 +6,7 @@
 //! carriage returns, raw tabs and line ends in attribute values, and prefixes declared outside what is forwarded:
 //! two parsers may differ about them, or they mean nothing elsewhere.
 
+mod attributes;
 mod chars;
 mod declaration;
 mod document;
