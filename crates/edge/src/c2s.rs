@@ -16,7 +16,52 @@ use std::{
     task::{Context, Poll, ready},
     time::{Duration, Instant},
 };
-use tokio::time::{Sleep, sleep_until};
+use tokio::{
+    sync::watch,
+    time::{Sleep, sleep_until},
+};
+
+/// The task of a connection whose resource is bound, from then until the socket is closed.
+pub(crate) struct Connection {
+    state: State,
+    /// Held until the end: the stopping server waits for it.
+    _alive: watch::Receiver<bool>,
+}
+
+enum State {
+    Open(Established),
+    /// The end tag was written.
+    Closing(Pin<Box<dyn Future<Output = ()> + Send>>),
+    Over,
+}
+
+impl Connection {
+    pub(crate) fn new(established: Established, alive: watch::Receiver<bool>) -> Connection {
+        Connection { state: State::Open(established), _alive: alive }
+    }
+}
+
+impl Future for Connection {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        loop {
+            let orderly = match &mut self.state {
+                State::Open(established) => ready!(established.poll(cx)),
+                State::Closing(closing) => {
+                    ready!(closing.as_mut().poll(cx));
+                    false
+                }
+                State::Over => return Poll::Ready(()),
+            };
+            self.state = match mem::replace(&mut self.state, State::Over) {
+                // Here the session ends, before the peer has closed.
+                State::Open(Established { socket, .. }) if orderly => State::Closing(Box::pin(socket.close())),
+                _ => State::Over,
+            };
+        }
+    }
+}
 
 /// A connection whose resource is bound.
 pub(crate) struct Established {
@@ -117,12 +162,6 @@ impl Established {
         let (rest, phase) = (rest.to_vec(), Phase::Open);
         let inner = Inner { guard, shared, stream, rest, loading: None, timer: None, bytes, phase };
         Established { socket, inner }
-    }
-
-    /// Runs until the connection is over. Gives the socket back where it can be closed in order.
-    pub(crate) async fn run(mut self) -> Option<Socket> {
-        let orderly = std::future::poll_fn(|cx| self.poll(cx)).await;
-        orderly.then_some(self.socket)
     }
 
     /// Ready when the connection is over; true: after the end tag was written.

@@ -75,10 +75,10 @@ impl Certificate {
     /// [`CertificateError`].
     pub fn self_signed(directory: &Path, domains: &[String]) -> Result<Certificate, CertificateError> {
         let (certificate, key) = (directory.join("certificate.pem"), directory.join("certificate.key"));
-        if let Ok(kept) = Certificate::load(&certificate, &key) {
-            if kept.is_good_for(domains, OffsetDateTime::now_utc() + RENEW) {
-                return Ok(kept);
-            }
+        if let Ok(kept) = Certificate::load(&certificate, &key)
+            && kept.is_good_for(domains, OffsetDateTime::now_utc() + RENEW)
+        {
+            return Ok(kept);
         }
         let names = |error: rcgen::Error| CertificateError::Names(error.to_string());
         let pair = KeyPair::generate().map_err(names)?;

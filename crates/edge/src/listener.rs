@@ -2,6 +2,7 @@
 //! tries again.
 
 use crate::{
+    c2s::Connection,
     limits::{self, Limits},
     login,
     rates::{Addresses, Visit},
@@ -169,15 +170,14 @@ pub(crate) async fn accept(shared: Arc<Shared>, listener: Listener) {
     }
 }
 
+/// Leads a client through its login. What follows has a task of its own, since that needs much less memory, and much
+/// longer.
 async fn serve(shared: Arc<Shared>, tcp: TcpStream, kind: Kind, visit: Visit) {
-    // Held until the end: the stopping server waits for it.
     let alive = shared.stopping.subscribe();
-    let login = Box::pin(until_stop(alive.clone(), login::login(shared, Socket::Plain(tcp), kind, visit)));
-    let Some(established) = login.await else { return };
-    if let Some(socket) = established.run().await {
-        Box::pin(socket.close()).await;
+    let login = login::login(shared, Socket::Plain(tcp), kind, visit);
+    if let Some(established) = until_stop(alive.clone(), login).await {
+        tokio::spawn(Connection::new(established, alive));
     }
-    drop(alive);
 }
 
 /// Sessions are told that the server stops; who has none is just left.
@@ -202,4 +202,25 @@ fn prepare(tcp: &TcpStream) -> io::Result<()> {
 fn is_the_peer_s(error: &io::Error) -> bool {
     use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset, Interrupted};
     matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset | Interrupted)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_connection_s_task_is_small() {
+        // There is one for each client; what a login needs on top goes away with its own task.
+        let task = size_of::<Connection>();
+        assert!(task <= 416, "{task}");
+    }
+
+    #[tokio::test]
+    async fn plaintext_is_for_this_machine() {
+        assert!(Listener::bind("0.0.0.0:0".parse().unwrap(), Kind::Plaintext).is_err());
+        let listener = Listener::bind("127.0.0.1:0".parse().unwrap(), Kind::Plaintext).unwrap();
+        let taken = listener.address().unwrap();
+        let error = Listener::bind(taken, Kind::StartTls).unwrap_err().to_string();
+        assert!(error.contains(&format!("port {}", taken.port())) && error.contains("[listen]"), "{error}");
+    }
 }

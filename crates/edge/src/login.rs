@@ -16,10 +16,10 @@ use std::{sync::Arc, task::Poll, time::Instant};
 /// Leads a client through TLS, login and binding. `None`: the connection is over.
 pub(crate) async fn login(shared: Arc<Shared>, socket: Socket, kind: Kind, visit: Visit) -> Option<Established> {
     let (socket, secured) = match kind {
-        Kind::DirectTls => match socket.secure(&shared.tls, true).await {
+        Kind::DirectTls => match Box::pin(socket.secure(&shared.tls, true)).await {
             Ok((socket, secured)) => (socket, Some(secured)),
             Err(error) => {
-                tracing::debug!(%error, "a TLS handshake failed");
+                tracing::debug!(peer = %visit.peer, %error, "a TLS handshake failed");
                 return None;
             }
         },
@@ -59,7 +59,8 @@ impl Login {
                             self.stream.answer(answer);
                         }
                     }
-                    Output::Bound(_) => {
+                    Output::Bound(address) => {
+                        tracing::debug!(peer = %self.visit.peer, %address, "logged in");
                         let guard = self.guard?;
                         return Some(Established::new(self.shared, self.socket, self.stream, guard, self.out, rest));
                     }
@@ -67,7 +68,8 @@ impl Login {
                     Output::Stanza(_) => return None,
                     Output::Closed(error) => {
                         if let Some(error) = error {
-                            tracing::debug!(condition = error.condition.name(), "a stream ended before login");
+                            let (peer, condition) = (self.visit.peer, error.condition.name());
+                            tracing::debug!(%peer, condition, "a stream ended before login");
                         }
                         if self.socket.write_all(&self.out, limits::HANDSHAKE).await.is_ok() {
                             drop(self.guard);
@@ -103,14 +105,14 @@ impl Login {
     async fn secure(mut self) -> Option<Login> {
         self.socket.write_all(&self.out, limits::HANDSHAKE).await.ok()?;
         self.out.clear();
-        match self.socket.secure(&self.shared.tls, false).await {
+        match Box::pin(self.socket.secure(&self.shared.tls, false)).await {
             Ok((socket, secured)) => {
                 self.socket = socket;
                 self.stream.secured(secured);
                 Some(self)
             }
             Err(error) => {
-                tracing::debug!(%error, "a TLS handshake failed");
+                tracing::debug!(peer = %self.visit.peer, %error, "a TLS handshake failed");
                 None
             }
         }
@@ -120,7 +122,7 @@ impl Login {
     async fn answer(&mut self, need: Need) -> Option<Answer> {
         let bind = matches!(need, Need::Bind { .. });
         if !bind && !self.visit.attempt(Instant::now()) {
-            tracing::warn!("an address tries to log in too often; its attempts are refused for a while");
+            tracing::warn!(peer = %self.visit.peer, "an address tries to log in too often; its attempts are refused for a while");
             let failure = Failure::TemporaryAuthFailure;
             return Some(match need {
                 Need::Keys { .. } => Answer::Keys(Err(failure)),

@@ -17,6 +17,7 @@ pub(crate) struct Outgoing {
 }
 
 thread_local! {
+    #[expect(clippy::vec_box, reason = "sessions hold the box: a pointer each while they are idle")]
     static POOL: RefCell<Vec<Box<Outgoing>>> = const { RefCell::new(Vec::new()) };
 }
 

@@ -97,10 +97,10 @@ impl Addresses {
     }
 
     /// Lets a connection in, or not.
-    pub(crate) fn admit(self: &Arc<Addresses>, address: IpAddr, now: Instant) -> Option<Visit> {
-        let address = key(address);
+    pub(crate) fn admit(self: &Arc<Addresses>, peer: IpAddr, now: Instant) -> Option<Visit> {
+        let address = key(peer);
         if self.limits.exempt.iter().any(|network| network.contains(address)) {
-            return Some(Visit { addresses: self.clone(), address: None });
+            return Some(Visit { addresses: self.clone(), address: None, peer });
         }
         let limits = &self.limits;
         let mut table = self.table.lock();
@@ -120,7 +120,7 @@ impl Addresses {
             return None;
         }
         entry.unauthenticated += 1;
-        Some(Visit { addresses: self.clone(), address: Some(address) })
+        Some(Visit { addresses: self.clone(), address: Some(address), peer })
     }
 }
 
@@ -138,7 +138,10 @@ impl Address {
 #[derive(Debug)]
 pub(crate) struct Visit {
     addresses: Arc<Addresses>,
+    /// None for those whom the limits do not concern.
     address: Option<IpAddr>,
+    /// Who it is, for the log.
+    pub(crate) peer: IpAddr,
 }
 
 impl Visit {

@@ -89,11 +89,12 @@ async fn send(config: client::Config, to: Jid, text: &str) -> anyhow::Result<()>
     }
     let mut refused = None;
     while let Ok(Some(event)) = tokio::time::timeout(Duration::from_millis(50), events.next()).await {
-        if let Event::Stanza(stanza) = event {
-            if stanza.ty == Type::Error && stanza.id.as_deref() == Some(&id) {
-                refused = StanzaError::read(&stanza);
-                break;
-            }
+        if let Event::Stanza(stanza) = event
+            && stanza.ty == Type::Error
+            && stanza.id.as_deref() == Some(&id)
+        {
+            refused = StanzaError::read(&stanza);
+            break;
         }
     }
     client.close().await;

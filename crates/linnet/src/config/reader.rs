@@ -45,10 +45,8 @@ impl<'a> Reader<'a> {
         let reader = Reader { name, text, table: table.into_inner() };
         for (key, value) in &reader.table {
             reader.known("", key)?;
-            if is_section(key.get_ref()) {
-                if let DeValue::Table(table) = value.get_ref() {
-                    table.keys().try_for_each(|inner| reader.known(key.get_ref(), inner))?;
-                }
+            if let (true, DeValue::Table(table)) = (is_section(key.get_ref()), value.get_ref()) {
+                table.keys().try_for_each(|inner| reader.known(key.get_ref(), inner))?;
             }
         }
         Ok(reader)
