@@ -3,7 +3,7 @@
 use crate::{Payload, bad_request, expect, ns, parse_jid};
 use linnet_xmpp::{
     Jid, StanzaError,
-    stanza::Condition,
+    stanza::{Class, Condition},
     xml::{Node, Writer},
 };
 
@@ -28,11 +28,12 @@ pub struct Unblock {
     pub jids: Vec<Jid>,
 }
 
-/// The error for who tries to send to somebody that he has blocked himself (XEP-0191 §3.5).
+/// The error for who tries to send to somebody that he has blocked himself (XEP-0191 §3.3, example 9, which gives it
+/// another class than RFC 6120 §8.3.3.9 does).
 pub fn blocked_error() -> StanzaError {
     let mut out = Writer::new(linnet_xmpp::ns::CLIENT);
     out.open("blocked", ns::BLOCKING_ERRORS).close();
-    StanzaError::new(Condition::NotAcceptable).extra(out.finish())
+    StanzaError::new(Condition::NotAcceptable).class(Class::Cancel).extra(out.finish())
 }
 
 impl Payload for BlockList {

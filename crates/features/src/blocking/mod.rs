@@ -52,13 +52,13 @@ pub struct BlockList {
 }
 
 impl BlockList {
-    /// Whether an entry of the list matches an address: the full address, the bare one, the domain with the resource,
-    /// or the domain (XEP-0191 §3.1 by way of XEP-0016 §2.1).
+    /// Whether an entry of the list matches an address: one with a resource matches that address alone, a bare one any
+    /// resource, a domain all that is there (XEP-0191 §6).
     pub fn blocks(&self, jid: &Jid) -> bool {
-        self.jids.iter().any(|entry| {
-            entry.domain() == jid.domain()
-                && entry.local().is_none_or(|local| jid.local() == Some(local))
-                && entry.resource().is_none_or(|resource| jid.resource() == Some(resource))
+        self.jids.iter().any(|entry| match (entry.local(), entry.resource()) {
+            (_, Some(_)) => entry == jid,
+            (Some(_), None) => entry.as_str() == jid.bare_str(),
+            (None, None) => entry.domain() == jid.domain(),
         })
     }
 
@@ -111,7 +111,13 @@ mod tests {
         assert!(blocks("romeo@example.net", "romeo@example.net/orchard"));
         assert!(!blocks("romeo@example.net/orchard", "romeo@example.net/home"));
         assert!(blocks("example.net", "romeo@example.net/orchard"));
-        assert!(!blocks("example.net/home", "romeo@example.net/orchard"));
+        assert!(blocks("example.net/home", "example.net/home"));
         assert!(!blocks("example.net", "romeo@sub.example.net"));
+    }
+
+    #[test]
+    fn a_domain_with_a_resource_does_not_block_accounts_that_have_that_resource() {
+        let list = BlockList { jids: vec![jid("example.net/home")] };
+        assert!(!list.blocks(&jid("romeo@example.net/home")));
     }
 }

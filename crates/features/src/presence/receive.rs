@@ -1,7 +1,10 @@
 //! What comes from others: presence and probes (§4), subscription stanzas (§3, A.3).
 
 use super::{hide_from, say, show_to, table};
-use crate::roster::{self, Contact, Roster};
+use crate::{
+    marks,
+    roster::{self, Contact, Roster},
+};
 use kernel::{
     Turn,
     hooks::{Refusal, Relation},
@@ -34,16 +37,20 @@ fn presence(turn: &mut Turn<'_>) {
     }
 }
 
-/// §4.3.2: who may see the account sees its sessions; anybody else is told that he is not subscribed.
+/// §4.3.2: who may see the account sees its sessions, or, by a full address, that this one is there; anybody else is told
+/// that he is not subscribed. Where no session is there, nothing is said: §4.3.2 rule 3 leaves that open, and a stanza for
+/// each contact who is away would be most of what a login costs.
 fn probe(turn: &mut Turn<'_>) {
     let actor = turn.actor().clone();
+    let account = turn.account;
     if turn.relation() < Relation::Subscriber {
         say(turn, Type::Unsubscribed, &actor);
-    } else if turn.account.available().next().is_some() {
-        show_to(turn, &actor);
-    } else {
-        let stanza = super::from_account(turn, Type::Unavailable);
-        turn.emit(stanza, vec![actor]);
+        return;
+    }
+    let Some(resource) = turn.stanza.to.as_ref().and_then(Jid::resource) else { return show_to(turn, &actor) };
+    if let Some(attached) = account.resource(resource).filter(|attached| attached.presence.is_some()) {
+        let presence = super::from_account(turn, Type::Available).from(attached.session.address.clone());
+        turn.emit(presence, vec![actor]);
     }
 }
 
@@ -67,15 +74,18 @@ fn subscription(turn: &mut Turn<'_>) {
         // Shown again to each session that comes online, until it is answered (§3.1.3).
         contact.request = Some(stanza.to_bytes());
     }
-    // An approval in advance puts the contact's subscription into the roster that he stands in already.
-    roster::change(turn, roster, contact);
     if does.deliver {
         let account = turn.account;
-        // A push tells those who asked for the roster; the stanza itself goes to all that are available (§3.1.3).
-        for attached in account.available() {
-            turn.deliver(attached, stanza.clone(), None);
+        let is_request = stanza.ty == Type::Subscribe;
+        // §3.1.3: a request goes to available resources. §3.1.6, §3.2.3, §3.3.3: everything else goes to those that have
+        // asked for the roster, before the push that it explains.
+        for attached in account.sessions.iter() {
+            if if is_request { attached.presence.is_some() } else { attached.has(marks::INTERESTED) } {
+                turn.deliver(attached, stanza.clone(), None);
+            }
         }
     }
+    roster::change(turn, roster, contact);
     if let Some(ty) = does.reply {
         say(turn, ty, &from);
     }

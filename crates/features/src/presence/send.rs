@@ -142,11 +142,15 @@ fn subscription(turn: &mut Turn<'_>, stanza: &mut Stanza, to: Jid) -> Result<Onw
     if !is_routed {
         return Ok(Onward::Done);
     }
-    match (before.from, state.from) {
+    if before.from && !state.from {
+        // §3.2.2: the contact hears that the sessions are gone while he is still subscribed, then that he is not any more.
+        hide_from(turn, &to);
+        turn.emit(stanza.clone(), vec![to]);
+        return Ok(Onward::Done);
+    }
+    if !before.from && state.from {
         // §3.1.5: the contact sees the user from now on. The order of the lane puts it behind the approval.
-        (false, true) => show_to(turn, &to),
-        (true, false) => hide_from(turn, &to),
-        _ => {}
+        show_to(turn, &to);
     }
     Ok(Onward::Forward)
 }

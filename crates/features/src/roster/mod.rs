@@ -38,7 +38,7 @@ pub static FEATURE: Feature = Feature {
             ns: ns::ROSTER,
             get: true,
             set: true,
-            at: &[At::Own],
+            at: &[At::Own, At::Account],
             handler: Handler::Now(request::answer),
         }),
     ],

@@ -3,7 +3,7 @@
 use super::{CONTACTS, Contact, Roster, State, change};
 use crate::{marks, presence};
 use bytes::Bytes;
-use kernel::Turn;
+use kernel::{Turn, hooks::At};
 use linnet_xeps::{
     Payload,
     roster::{Change, Limits, Roster as Query, read_get, read_set},
@@ -17,6 +17,10 @@ use linnet_xmpp::{
 const LIMITS: Limits = Limits { name: 1023, group: 1023, groups: 64 };
 
 pub(super) fn answer(turn: &mut Turn<'_>) -> Result<Bytes, StanzaError> {
+    if turn.at != At::Own {
+        // §2.3.3: a roster is its owner's.
+        return Err(Condition::Forbidden.into());
+    }
     let Some(roster) = turn.document::<Roster>() else { return Err(Condition::ServiceUnavailable.into()) };
     let stanza = turn.stanza.clone();
     let Some(payload) = stanza.payload() else { return Err(Condition::BadRequest.into()) };
