@@ -18,6 +18,10 @@ pub struct Rejected {
     pub error: StanzaError,
 }
 
+/// Attributes that nobody defines are kept up to this number: with those that a server adds, a start tag has to stay
+/// far below the limit of attributes, or its receiver would refuse it.
+const OTHER_ATTRIBUTES: usize = 16;
+
 pub(super) fn read(document: Document) -> Option<Result<Stanza, Box<Rejected>>> {
     let root = document.root();
     let kind = match root.name() {
@@ -58,13 +62,14 @@ struct Head {
     unknown_type: bool,
     /// Attributes that are only forwarded.
     other: Vec<u8>,
+    others: usize,
     error: Option<StanzaError>,
 }
 
 impl Head {
     fn new(kind: Kind) -> Head {
         let stanza = Stanza::new(kind, ordinary(kind), bytes::Bytes::new());
-        Head { stanza, ty: None, unknown_type: false, other: Vec::new(), error: None }
+        Head { stanza, ty: None, unknown_type: false, other: Vec::new(), others: 0, error: None }
     }
 
     fn attribute(&mut self, space: &str, name: &str, value: &str) {
@@ -77,7 +82,8 @@ impl Head {
                 self.unknown_type = self.ty.is_none();
             }
             (ns::XML, "lang") => self.stanza.lang = Some(value.into()),
-            ("", name) => {
+            ("", name) if self.others < OTHER_ATTRIBUTES => {
+                self.others += 1;
                 self.other.push(b' ');
                 self.other.extend_from_slice(name.as_bytes());
                 write_attribute(b"='", value, &mut self.other);

@@ -187,6 +187,9 @@ fn a_stanza_without_content_is_an_empty_element() {
 fn attributes_that_nobody_defines() {
     let stanza = stanza("<presence xmlns:p='u' p:a='1' b='2' xml:space='preserve'/>");
     assert_eq!(text(&stanza.to_bytes()), "<presence b='2'/>");
+    let many: String = (0..60).map(|n| format!(" a{n}=''")).collect();
+    let stanza = self::stanza(&format!("<presence{many}/>")).to(Jid::parse("a@b").unwrap()).id(Some("1"));
+    assert_eq!(text(&stanza.to_bytes()).matches('=').count(), 16 + 2);
 }
 
 #[test]

@@ -19,8 +19,8 @@ pub(super) struct Tag {
     pub(super) empty: bool,
     /// How many attributes are on the tape.
     pub(super) attributes: u8,
-    /// Whether one of them has a prefix other than `xml`.
-    pub(super) prefixed: bool,
+    /// How many of them have a prefix other than `xml`.
+    pub(super) foreign: u8,
     pub(super) needs: Needs,
 }
 
@@ -39,7 +39,7 @@ impl Parser<'_> {
     #[inline]
     pub(super) fn attributes(&mut self, mut at: usize, depth: u8) -> Result<Tag, XmlError> {
         let bytes = self.bytes;
-        let mut tag = Tag { end: 0, empty: false, attributes: 0, prefixed: false, needs: Needs::NOTHING };
+        let mut tag = Tag { end: 0, empty: false, attributes: 0, foreign: 0, needs: Needs::NOTHING };
         let mut seen = 0;
         loop {
             let space = at;
@@ -96,7 +96,7 @@ impl Parser<'_> {
             b"" => Space::NONE,
             b"xml" => Space::XML,
             _ => {
-                tag.prefixed = true;
+                tag.foreign += 1;
                 Space::NONE
             }
         };
@@ -192,7 +192,7 @@ impl Parser<'_> {
     /// Resolves the prefixes of the attributes on the tape from `first` on, and refuses one that comes twice.
     pub(super) fn check_attributes(&mut self, first: usize, tag: &mut Tag) -> Result<(), XmlError> {
         let last = self.tape.len();
-        if tag.prefixed {
+        if tag.foreign > 0 {
             for position in first..last {
                 let Some(Cell::Attribute(attribute)) = self.tape.get(position).copied() else { continue };
                 if attribute.prefix_len == 0 || attribute.space == Space::XML {
@@ -200,6 +200,11 @@ impl Parser<'_> {
                 }
                 let (space, depth) = self.resolve(attribute.name, attribute.prefix_len)?;
                 tag.needs.prefix = tag.needs.prefix.min(depth);
+                self.add_namespace(space)?;
+                // What is written anew has to be within the limits, too.
+                if self.local(&attribute).len() + LONGEST_PREFIX > limits::NAME {
+                    return Err(XmlError::Limit("a name is too long"));
+                }
                 if let Some(Cell::Attribute(attribute)) = self.tape.get_mut(position) {
                     attribute.space = space;
                 }
@@ -226,6 +231,16 @@ impl Parser<'_> {
         Ok(())
     }
 
+    /// Counts a namespace that has to be added when this is written anew.
+    pub(super) fn add_namespace(&mut self, space: Space) -> Result<(), XmlError> {
+        const DECLARATION: usize = " xmlns:n63=''".len();
+        self.added += self.name(space).len() + DECLARATION;
+        if self.added > limits::ADDED_NAMESPACES {
+            return Err(XmlError::Limit("too many prefixes"));
+        }
+        Ok(())
+    }
+
     /// The local name of an attribute.
     fn local(&self, attribute: &Attribute) -> &[u8] {
         let prefix = if attribute.prefix_len == 0 { 0 } else { usize::from(attribute.prefix_len) + 1 };
@@ -245,6 +260,9 @@ impl Parser<'_> {
         }
     }
 }
+
+/// The longest prefix that writing anew gives to an attribute: there are fewer than `limits::PREFIXES`.
+const LONGEST_PREFIX: usize = "n63:".len();
 
 /// Where an attribute's value starts, and its quote, when there is white space around the `=`.
 fn value_start(bytes: &[u8], at: usize) -> Result<(u8, usize), XmlError> {

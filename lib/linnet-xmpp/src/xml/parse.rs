@@ -2,7 +2,7 @@
 
 use super::{
     Document, Scope, XmlError,
-    attributes::Binding,
+    attributes::{Binding, Tag},
     chars::{QName, Summary, qname, skip_space, summary},
     escape::{CDATA, reference},
     limits,
@@ -63,6 +63,10 @@ pub(super) struct Parser<'a> {
     pub(super) default_depth: u8,
     /// What is true of all that is inside the root element.
     pub(super) inside: Marks,
+    /// See `limits::PREFIXES`.
+    prefixes: usize,
+    /// See `limits::ADDED_NAMESPACES`.
+    pub(super) added: usize,
 }
 
 /// An element that is not closed yet.
@@ -72,6 +76,10 @@ pub(super) struct Open {
     cell: u32,
     /// How many bindings are in force outside.
     bindings: u8,
+    /// How many prefixes count outside.
+    prefixes: u8,
+    /// Its namespace.
+    space: Space,
     /// The default namespace outside, and at which depth it was declared.
     default: Space,
     default_depth: u8,
@@ -137,6 +145,8 @@ impl<'a> Parser<'a> {
             default: Space::SCOPE_DEFAULT,
             default_depth: 0,
             inside: Marks::NOTHING,
+            prefixes: 0,
+            added: 0,
         })
     }
 
@@ -186,6 +196,8 @@ impl<'a> Parser<'a> {
         self.open.push(Open {
             cell: 0,
             bindings: 0,
+            prefixes: 0,
+            space: self.default,
             default: self.default,
             default_depth: 0,
             name_len: 0,
@@ -291,6 +303,8 @@ impl<'a> Parser<'a> {
         let outer = Open {
             cell: narrow(self.tape.len()),
             bindings: self.bindings.len() as u8,
+            prefixes: self.prefixes as u8,
+            space: Space::NONE,
             default: self.default,
             default_depth: self.default_depth,
             name_len,
@@ -312,7 +326,8 @@ impl<'a> Parser<'a> {
             marks: Marks::NOTHING,
         }))?;
         let mut tag = self.attributes(name.end, depth)?;
-        if tag.attributes > 1 || tag.prefixed {
+        self.count_prefixes(self.bindings.len() - usize::from(outer.bindings), &tag)?;
+        if tag.attributes > 1 || tag.foreign > 0 {
             self.check_attributes(cell + 1, &mut tag)?;
         }
         let space = if prefix_len == 0 {
@@ -323,6 +338,11 @@ impl<'a> Parser<'a> {
             tag.needs.prefix = tag.needs.prefix.min(depth);
             space
         };
+        // Written anew, it would need a declaration that is not in its own start tag.
+        let declared = prefix_len == 0 && self.default_depth == depth;
+        if !declared && self.open.last().is_some_and(|parent| parent.space != space) {
+            self.add_namespace(space)?;
+        }
         let end = narrow(tag.end);
         let behind = narrow(self.tape.len());
         if let Some(Cell::Element(element)) = self.tape.get_mut(cell) {
@@ -337,7 +357,7 @@ impl<'a> Parser<'a> {
         if tag.empty {
             self.leave(outer, tag.needs, Needs::NOTHING);
         } else {
-            self.open.push(Open { own: tag.needs, ..outer });
+            self.open.push(Open { own: tag.needs, space, ..outer });
         }
         Ok(tag.end)
     }
@@ -372,12 +392,27 @@ impl<'a> Parser<'a> {
     #[inline]
     fn leave(&mut self, element: Open, needs: Needs, inside: Needs) {
         self.bindings.truncate(usize::from(element.bindings));
+        self.prefixes = usize::from(element.prefixes);
         self.default = element.default;
         self.default_depth = element.default_depth;
         match self.open.last_mut() {
             Some(parent) => parent.inside = parent.inside.and(needs),
             None => self.inside = self.inside.with(inside.marks(2)),
         }
+    }
+
+    /// Counts what a start tag has, and what it would have when it is written anew.
+    #[inline]
+    fn count_prefixes(&mut self, declared: usize, tag: &Tag) -> Result<(), XmlError> {
+        let prefixes = declared.max(usize::from(tag.foreign));
+        self.prefixes += prefixes;
+        if usize::from(tag.attributes) + prefixes >= limits::ATTRIBUTES {
+            return Err(XmlError::Limit("too many attributes"));
+        }
+        if self.prefixes > limits::PREFIXES {
+            return Err(XmlError::Limit("too many prefixes"));
+        }
+        Ok(())
     }
 
     pub(super) fn push(&mut self, cell: Cell) -> Result<(), XmlError> {

@@ -90,6 +90,36 @@ fn the_writer_declares_only_what_changes() {
     );
 }
 
+/// Prefixes declared outside of what is forwarded, as many as the limits allow: written anew, each needs a declaration.
+#[test]
+fn what_is_written_anew_is_within_the_limits() {
+    let declarations = |count: usize| (0..count).map(|n| format!(" xmlns:p{n}='u{n}'")).collect::<String>();
+    let uses = |count: usize| (0..count).map(|n| format!(" p{n}:a='1'")).collect::<String>();
+    let mut refused = 0;
+    for spaces in [1, 5, 20, 30, 40, 60] {
+        for depth in [1, 2, 7, 20, 62] {
+            let start = format!("<a{}>", uses(spaces));
+            let inside = format!("{}{}", start.repeat(depth), "</a>".repeat(depth));
+            let text = format!("<message{}>{inside}</message>", declarations(spaces));
+            match Document::parse(text.into(), &scope()) {
+                Ok(document) => {
+                    let inner = document.inner();
+                    let again = Document::parse_content(inner.clone(), &Scope::new(ns::CLIENT));
+                    assert!(again.is_ok_and(|again| again.inner() == inner), "{spaces} {depth}");
+                }
+                Err(error) => {
+                    assert!(matches!(error, XmlError::Limit(_)), "{error:?}");
+                    refused += 1;
+                }
+            }
+        }
+    }
+    assert!((1..25).contains(&refused), "{refused}");
+    let longest = format!("<m xmlns:p='u'><a p:{}='1'/></m>", "n".repeat(limits::NAME - 4));
+    let inner = Document::parse(longest.into(), &scope()).unwrap().inner();
+    assert!(Document::parse_content(inner, &scope()).is_ok());
+}
+
 proptest! {
     /// What is written means the same as what was read, and is canonical.
     #[test]

@@ -168,7 +168,7 @@ fn limits_hold() {
     let space = |len: usize| format!("<a xmlns='{}'/>", "u".repeat(len));
     let cases: [(&dyn Fn(usize) -> String, usize); 6] = [
         (&nested, limits::DEPTH),
-        (&wide, limits::ATTRIBUTES),
+        (&wide, limits::ATTRIBUTES - 1),
         (&named, limits::NAME),
         (&prefixes, limits::PREFIXES / 2),
         (&many, limits::CELLS - 1),
@@ -179,6 +179,16 @@ fn limits_hold() {
         let error = Document::parse(make(limit + 1).into(), &scope()).unwrap_err();
         assert!(matches!(error, XmlError::Limit(_)), "{error:?}");
     }
+    let added = |count: usize| {
+        let space = "u".repeat(1000);
+        format!("<a xmlns:p='{space}'>{}</a>", "<p:b/>".repeat(count))
+    };
+    assert!(document(&added(64)).inner().len() < 70_000);
+    assert!(matches!(Document::parse(added(65).into(), &scope()), Err(XmlError::Limit(_))));
+    let back =
+        |count: usize| format!("<p:a xmlns:p='{}' xmlns='v'>{}</p:a>", "u".repeat(1000), "<b><p:c/></b>".repeat(count));
+    document(&back(60));
+    assert!(matches!(Document::parse(back(65).into(), &scope()), Err(XmlError::Limit(_))));
     let many: String = (0..17).map(|n| format!(" xmlns:p{n}='u'")).collect();
     assert!(matches!(Document::parse_header(format!("<a{many}>").into()), Err(XmlError::Limit(_))));
 }
