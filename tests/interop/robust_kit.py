@@ -12,6 +12,7 @@ import signal
 import subprocess
 import sys
 import threading
+from pathlib import Path
 
 from server import DOMAIN, ServerError, start_server
 
@@ -83,7 +84,9 @@ def main():
                 continue
             server.add_account_now(name, password)
             server.passwords[name] = password
-        passed, failed, skipped = run(options.kit, server, options.groups, options.seconds, ["--trace"] * options.trace)
+        passed, failed, skipped = run(
+            Path(options.kit).resolve(), server, options.groups, options.seconds, ["--trace"] * options.trace
+        )
         if server.process.poll() is not None:
             print(f"FAILED  the server ended with {server.process.returncode}")
             failed += 1

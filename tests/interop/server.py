@@ -161,7 +161,7 @@ class Server:
 
 
 class Linnet(Server):
-    """Our binary, with per-address limits wide enough for hundreds of logins from one address."""
+    """Our binary. Its limits per address do not concern loopback, so hundreds of logins from there are no attack."""
 
     name = "linnet"
 
@@ -179,6 +179,9 @@ admins = ["{ADMIN}@{DOMAIN}"]
 [listen]
 c2s = ["127.0.0.1:{self.c2s_port}"]
 c2s_tls = ["127.0.0.1:{self.tls_port}"]
+
+[contacts]
+admin = ["xmpp:{ADMIN}@{DOMAIN}"]
 {more_config}"""
         )
 
