@@ -16,7 +16,7 @@ use linnet_xeps::{
 };
 use linnet_xmpp::{
     Jid, StanzaError,
-    stanza::{Condition, Type},
+    stanza::{Class, Condition, Type},
     stream::{Answer, Need},
 };
 use std::sync::Arc;
@@ -70,7 +70,9 @@ fn answer(ask: Ask) -> Future<'static, Result<Bytes, StanzaError>> {
             let answer = Register { registered: true, ..Register::default() };
             return Ok(answer.field("username", &username).field("password", "").to_bytes());
         }
-        match query.request()? {
+        // §3.3: a change that does not say everything is a bad request, other than in a sign-up (§3.1.1).
+        let incomplete = |error| StanzaError { condition: Condition::BadRequest, class: Class::Modify, ..error };
+        match query.request().map_err(incomplete)? {
             Request::Remove => remove_soon(&ask, account),
             Request::Set { username: wanted, password } => {
                 let same = Jid::new(Some(&wanted), account.domain(), None).is_ok_and(|jid| jid == account);
