@@ -40,12 +40,16 @@ class Person(slixmpp.ClientXMPP):
         for plugin in PLUGINS:
             self.register_plugin(f"xep_{plugin}")
         self.seen = []
+        self.refused_bind = None
         self.arrived = asyncio.Event()
         self.add_filter("in", self._note)
 
     def _note(self, stanza):
         self.seen.append(stanza)
         self.arrived.set()
+        # slixmpp waits for ever when binding is refused; for the tests that is a refused login.
+        if stanza.name == "iq" and stanza["type"] == "error" and not self.sessionstarted and self.refused_bind:
+            self.refused_bind(stanza["error"]["condition"])
         return stanza
 
     async def login(self, timeout=PATIENCE):
@@ -61,6 +65,7 @@ class Person(slixmpp.ClientXMPP):
         self.add_event_handler("no_auth", lambda _: done(PermissionError("no mechanism in common")))
         self.add_event_handler("connection_failed", lambda error: done(ConnectionError(str(error))))
         self.add_event_handler("disconnected", lambda why: done(ConnectionError(f"disconnected: {why}")))
+        self.refused_bind = lambda condition: done(PermissionError(condition))
         self.connect("127.0.0.1", self.under_test.tls_port if self.enable_direct_tls else self.under_test.c2s_port)
         try:
             result = await asyncio.wait_for(outcome, timeout)
