@@ -2,7 +2,6 @@
 //!
 //! A connection begins in [`listener`], logs in as `login` says, and then lives in `c2s`, the one loop.
 
-pub mod announce;
 mod c2s;
 pub mod certificate;
 pub mod context;

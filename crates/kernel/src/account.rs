@@ -24,6 +24,8 @@ pub struct Attached {
     pub directed: Vec<Jid>,
     /// Bits of features.
     pub(crate) marks: u32,
+    /// Wants stored messages, while another session is being given them.
+    pub(crate) waits_for_stored: bool,
 }
 
 impl Attached {
@@ -60,12 +62,16 @@ pub struct Account {
     pub(crate) catching_up: Option<u64>,
 }
 
-/// A row on its way.
+/// A row on its way: dispatched to a session, or taken by one and not yet noted in the store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct InFlight {
     pub(crate) row: u64,
+    /// Which session, or [`LANDED`].
     pub(crate) session: u64,
 }
+
+/// In place of a session's number: some session has the row, and the store does not know it yet.
+pub(crate) const LANDED: u64 = 0;
 
 impl Account {
     pub(crate) fn new(address: Jid) -> Account {
@@ -130,11 +136,19 @@ impl Account {
 
     /// The row has reached a session: no session carries it any more. False if it had reached another before.
     pub(crate) fn land(&mut self, row: u64) -> bool {
-        let before = self.in_flight.len();
+        let landed = InFlight { row, session: LANDED };
+        if !self.flies(row) || self.in_flight.contains(&landed) {
+            return false;
+        }
         self.in_flight.retain(|flight| flight.row != row);
-        let landed = self.in_flight.len() < before;
+        self.in_flight.push(landed);
+        true
+    }
+
+    /// The store knows that rows have landed.
+    pub(crate) fn settle_rows(&mut self, rows: &[u64]) {
+        self.in_flight.retain(|flight| flight.session != LANDED || !rows.contains(&flight.row));
         self.shrink();
-        landed
     }
 
     /// A session gives a row up. True if nobody else has it or carries it.

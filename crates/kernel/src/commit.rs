@@ -10,10 +10,10 @@ use crate::{
     effects::{Cause, Effects},
     limits,
     owner::Owner,
-    reroute,
+    reroute::{self, Returned},
 };
 use linnet_xmpp::{
-    StanzaError,
+    Jid, StanzaError,
     stanza::{Class, Condition},
 };
 use parking_lot::Mutex;
@@ -26,7 +26,7 @@ use std::{
     },
     time::{Duration, Instant},
 };
-use store::{Entry, LogTable, Outcome, StoreError, Write};
+use store::{Entry, Outcome, StoreError, Write};
 use tokio::sync::{Notify, mpsc, oneshot};
 
 /// The owners under whose locks an entry was made, with their epochs at that time.
@@ -60,10 +60,13 @@ struct Queue {
     unfinished: usize,
 }
 
-/// Rows that reached a client, by table and owner; written with the next batch, or after a short wait on their own.
+/// Rows that reached a client, by their owner's address.
+type NotedRows = BTreeMap<Jid, (Arc<Owner>, Vec<u64>)>;
+
+/// Notes that wait for the next batch, or for a transaction of their own.
 #[derive(Default)]
 struct Notes {
-    rows: BTreeMap<(LogTable, Box<str>), (u32, Vec<u64>)>,
+    rows: NotedRows,
     since: Option<Instant>,
 }
 
@@ -106,16 +109,32 @@ impl Commit {
 
 impl Kernel {
     /// Hands effects over. Called under the locks of `owners`, so that the order of entries is that of the owners' state.
-    /// Effects without writes are performed at once if nothing earlier of their owners is still on its way.
-    pub(crate) fn hand_over(self: &Arc<Self>, effects: Effects, owners: &[&Arc<Owner>], cause: Option<Cause>) {
-        if !effects.writes_something() && !owners.iter().any(|owner| owner.has_pending()) {
-            self.perform(effects);
-            return;
+    /// Effects without writes are performed at once if nothing earlier of their owners is still on its way. Returns the
+    /// owners whose outboxes the caller has to settle once it holds no lock.
+    #[must_use]
+    pub(crate) fn hand_over(
+        self: &Arc<Self>,
+        mut effects: Effects,
+        owners: &[&Arc<Owner>],
+        cause: Option<Cause>,
+    ) -> Vec<Arc<Owner>> {
+        let notes = std::mem::take(&mut effects.notes);
+        let mut kicked = Vec::new();
+        if effects.writes_something() || owners.iter().any(|owner| owner.has_pending()) {
+            self.enqueue(effects, owners, cause, None);
+        } else {
+            let returned = self.perform(effects, &mut kicked);
+            if !returned.is_empty() {
+                reroute::later(self, returned);
+            }
         }
-        self.enqueue(effects, owners, cause, None);
+        if !notes.is_empty() {
+            self.enqueue(Effects { writes: notes, ..Effects::default() }, &[], None, None);
+        }
+        kicked
     }
 
-    fn enqueue(
+    pub(crate) fn enqueue(
         &self,
         mut effects: Effects,
         owners: &[&Arc<Owner>],
@@ -166,12 +185,11 @@ impl Kernel {
     }
 
     /// Notes that rows have reached a client: the flags are cleared with the next batch, at most half a second later.
-    pub(crate) fn note(&self, table: LogTable, owner: &str, flags: u32, rows: &[u64]) {
+    pub(crate) fn note(&self, owner: &Arc<Owner>, rows: &[u64]) {
         let mut notes = self.commit.notes.lock();
         let first = notes.since.is_none();
         notes.since.get_or_insert_with(|| self.context.instant());
-        let slot = notes.rows.entry((table, owner.into())).or_default();
-        slot.0 |= flags;
+        let slot = notes.rows.entry(owner.address.clone()).or_insert_with(|| (owner.clone(), Vec::new()));
         slot.1.extend_from_slice(rows);
         drop(notes);
         if first {
@@ -179,18 +197,36 @@ impl Kernel {
         }
     }
 
-    fn take_notes(&self) -> Vec<Write> {
+    fn take_notes(&self) -> NotedRows {
         let mut notes = self.commit.notes.lock();
         notes.since = None;
         std::mem::take(&mut notes.rows)
-            .into_iter()
-            .map(|((table, owner), (flags, ids))| Write::LogClearFlags { table, owner, ids: Some(ids), flags })
-            .collect()
     }
 
-    /// Performs effects whose writes are durable. May run under owners' locks, so it takes none.
-    fn perform(self: &Arc<Self>, effects: Effects) {
-        let mut returned = Vec::new();
+    /// Puts notes back that could not be written; they are tried again after the usual wait.
+    fn put_back(&self, taken: NotedRows) {
+        let mut notes = self.commit.notes.lock();
+        if !taken.is_empty() {
+            notes.since = Some(self.context.instant());
+        }
+        for (address, (owner, rows)) in taken {
+            notes.rows.entry(address).or_insert_with(|| (owner, Vec::new())).1.extend(rows);
+        }
+    }
+
+    fn write_notes(&self, notes: &NotedRows) -> Vec<Write> {
+        let Some((table, flags)) = self.hooks.offline else { return Vec::new() };
+        let write = |(owner, rows): &(Arc<Owner>, Vec<u64>)| {
+            let owner = owner.address.as_str().into();
+            Write::LogClearFlags { table, owner, ids: Some(rows.clone()), flags }
+        };
+        notes.values().map(write).collect()
+    }
+
+    /// Performs effects whose writes are durable. May run under owners' locks, so it takes none: what ended sessions did
+    /// not take is returned, and owners whose outboxes have to be settled are added to `kicked`.
+    fn perform(self: &Arc<Self>, effects: Effects, kicked: &mut Vec<Arc<Owner>>) -> Returned {
+        let mut returned = Returned::new();
         for delivery in effects.deliveries {
             if let Err(item) = delivery.session.mailbox.push(delivery.item) {
                 returned.push((delivery.session, item));
@@ -200,14 +236,14 @@ impl Kernel {
             session.mailbox.close(Some(error));
         }
         for (owner, emission) in effects.emissions {
-            self.emit(owner, emission);
+            if self.emit(&owner, emission) {
+                kicked.push(owner);
+            }
         }
         for session in effects.catch_up {
             self.catch_up(session);
         }
-        if !returned.is_empty() {
-            reroute::later(self, returned);
-        }
+        returned
     }
 }
 
@@ -270,7 +306,7 @@ fn gather(kernel: &Kernel) -> Vec<Pending> {
 
 /// Makes a batch durable. Returns what became of each entry, and whether the store cannot be written at all.
 async fn write(kernel: &Kernel, mut batch: Vec<Pending>, refuse: bool) -> (Performed, bool) {
-    let notes = if refuse { Vec::new() } else { kernel.take_notes() };
+    let notes = kernel.take_notes();
     let mut results: Vec<Option<Result<Outcome, StoreError>>> = batch.iter().map(|_| None).collect();
     let mut entries = Vec::new();
     let mut places = Vec::new();
@@ -279,6 +315,7 @@ async fn write(kernel: &Kernel, mut batch: Vec<Pending>, refuse: bool) -> (Perfo
         if pending.writes.is_empty() && pending.conditions.is_empty() {
             results[place] = Some(Ok(Outcome::Done));
         } else if is_spoiled(pending) {
+            spoil(pending);
             results[place] = Some(Err(StoreError::Refused("computed on a change that failed".into())));
         } else if refuse {
             spoil(pending);
@@ -290,14 +327,24 @@ async fn write(kernel: &Kernel, mut batch: Vec<Pending>, refuse: bool) -> (Perfo
         }
     }
     let mut broken = refuse;
-    if !entries.is_empty() || !notes.is_empty() {
-        let notes = (!notes.is_empty()).then(|| Entry { id: number(), conditions: Vec::new(), writes: notes });
-        broken = apply(kernel, entries, &places, notes, &batch, &mut results).await;
+    let mut noted = false;
+    if !refuse && (!entries.is_empty() || !notes.is_empty()) {
+        let writes = kernel.write_notes(&notes);
+        let entry = (!writes.is_empty()).then(|| Entry { id: number(), conditions: Vec::new(), writes });
+        (broken, noted) = apply(kernel, entries, &places, entry, &batch, &mut results).await;
+    }
+    if noted {
+        for (owner, rows) in notes.values() {
+            owner.lock().settle_rows(rows);
+        }
+    } else {
+        kernel.put_back(notes);
     }
     let results = results.into_iter().map(|result| result.unwrap_or_else(|| Err(StoreError::Io("no outcome".into()))));
     (batch.into_iter().zip(results).collect(), broken)
 }
 
+/// Gives the entries to the store. Returns whether it cannot be written at all, and whether the notes are durable.
 async fn apply(
     kernel: &Kernel,
     entries: Vec<Entry>,
@@ -305,18 +352,18 @@ async fn apply(
     notes: Option<Entry>,
     batch: &[Pending],
     results: &mut [Option<Result<Outcome, StoreError>>],
-) -> bool {
+) -> (bool, bool) {
     let mut all = entries.clone();
     all.extend(notes.clone());
     match kernel.store.apply(all).await {
         Ok(outcomes) => {
             for (place, outcome) in places.iter().zip(outcomes) {
-                if outcome == Outcome::ConditionFailed {
+                if outcome == Outcome::ConditionFailed && batch[*place].effects.changes_documents {
                     spoil(&batch[*place]);
                 }
                 results[*place] = Some(Ok(outcome));
             }
-            false
+            (false, true)
         }
         Err(StoreError::Refused(reason)) => {
             tracing::warn!(reason, "a batch was refused; its entries are tried one by one");
@@ -334,12 +381,11 @@ async fn apply(
                 }
                 results[*place] = Some(result);
             }
-            if let Some(notes) = notes
-                && let Err(error) = kernel.store.apply(vec![notes]).await
-            {
-                tracing::warn!(%error, "delivery notes were lost; the messages may come again");
-            }
-            false
+            let noted = match notes {
+                Some(notes) => kernel.store.apply(vec![notes]).await.is_ok(),
+                None => true,
+            };
+            (false, noted)
         }
         Err(error) => {
             tracing::error!(%error, "the store cannot be written; writes are refused until it can");
@@ -347,14 +393,16 @@ async fn apply(
                 spoil(&batch[*place]);
                 results[*place] = Some(Err(error.clone()));
             }
-            true
+            (true, false)
         }
     }
 }
 
-/// What was computed on top of a failed entry must fail too, and the stored documents are read again.
+/// What was computed on top of a failed entry must fail too, and the stored documents are read again. Under the owner's
+/// lock: who computes on the failed state at this moment hands over with the old epoch.
 fn spoil(pending: &Pending) {
     for (owner, epoch) in &pending.owners {
+        let _still = owner.lock();
         if owner.epoch.load(Ordering::Acquire) == *epoch {
             owner.epoch.store(epoch + 1, Ordering::Release);
             owner.make_stale();
@@ -379,13 +427,14 @@ async fn dispatch(kernel: Weak<Kernel>, mut batches: mpsc::UnboundedReceiver<Per
 
 fn finish(kernel: &Arc<Kernel>, pending: Pending, result: Result<Outcome, StoreError>) {
     let Pending { effects, owners, cause, size, asked, .. } = pending;
+    let (mut returned, mut kicked) = (Returned::new(), Vec::new());
     match &result {
-        Ok(Outcome::Done) => kernel.perform(effects),
+        Ok(Outcome::Done) => returned = kernel.perform(effects, &mut kicked),
         failed => {
             if let Some(cause) = &cause {
                 answer_failure(cause, failed);
             }
-            reroute::unreserve(kernel, effects);
+            reroute::unreserve(effects);
         }
     }
     for (owner, _) in &owners {
@@ -399,6 +448,9 @@ fn finish(kernel: &Arc<Kernel>, pending: Pending, result: Result<Outcome, StoreE
         // Whoever asked may have gone.
         let _ = asked.send(result);
     }
+    // Before the next entry, so that nothing overtakes what goes back.
+    reroute::now(kernel, returned);
+    kernel.settle(kicked);
 }
 
 fn answer_failure(cause: &Cause, result: &Result<Outcome, StoreError>) {

@@ -14,6 +14,10 @@ pub struct Effects {
     pub conditions: Vec<Condition>,
     /// What becomes durable, in one transaction.
     pub writes: Vec<Write>,
+    /// What is written beside it, and whose failure fails nothing else.
+    pub notes: Vec<Write>,
+    /// Documents in memory were changed, so a failure means that they are not what is stored.
+    pub changes_documents: bool,
     /// What is put into mailboxes then.
     pub deliveries: SmallVec<[Delivery; 2]>,
     /// What owners send on then, each through its own outbox.

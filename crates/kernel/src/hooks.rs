@@ -150,6 +150,8 @@ pub enum Source {
     Map(MapTable, fn(Vec<MapRow>) -> Document),
     /// One value.
     Doc(DocTable, fn(Option<Bytes>) -> Document),
+    /// The account's own value.
+    Account(fn(&[u8]) -> Document),
 }
 
 /// How one account stands to an actor; features of roster and presence say it.
@@ -177,8 +179,8 @@ pub enum Hook {
     Rewrite {
         /// For which stanzas.
         kinds: &'static [Kind],
-        /// Changes it.
-        run: fn(&Kernel, &Account, Side, &mut Stanza),
+        /// The changed stanza; `None` where nothing has to change, which is the rule and costs nothing.
+        run: fn(&Kernel, &Account, Side, &Stanza) -> Option<Stanza>,
     },
     /// The sender's side of the rules for a kind of stanza (presence: RFC 6121 §3, §4). May change `from` and `to`.
     Send {
@@ -204,6 +206,8 @@ pub enum Hook {
     },
     /// Answers an iq.
     Iq(Iq),
+    /// Says whether a session may be made for an account that exists. Reads only.
+    Admit(fn(&Account) -> Result<(), StanzaError>),
     /// A session has ended, or its stream broke. The turn's session is still attached; there is no stanza.
     Ended(fn(&mut Turn<'_>)),
     /// A document kept with each loaded account.
@@ -235,8 +239,9 @@ pub(crate) struct DocumentSpec {
 }
 
 type Guard = fn(&Turn<'_>) -> Result<(), Refusal>;
-type Rewrite = fn(&Kernel, &Account, Side, &mut Stanza);
+type Rewrite = fn(&Kernel, &Account, Side, &Stanza) -> Option<Stanza>;
 type Send = fn(&mut Turn<'_>, &mut Stanza) -> Result<Onward, Refusal>;
+type Admit = fn(&Account) -> Result<(), StanzaError>;
 type Record = fn(&Turn<'_>) -> u32;
 type Head = fn(&Kernel, HeadKind, &Item, &Jid, &mut Vec<u8>);
 type Stream = fn(Arc<Kernel>, Need) -> Future<'static, Option<Answer>>;
@@ -257,6 +262,7 @@ pub struct Table {
     pub(crate) record: Option<(LogTable, Record)>,
     pub(crate) receive: [Option<Receive>; 3],
     pub(crate) iqs: HashMap<(&'static str, &'static str), Vec<&'static Iq>>,
+    pub(crate) admit: Vec<Admit>,
     pub(crate) ended: Vec<fn(&mut Turn<'_>)>,
     pub(crate) documents: Vec<DocumentSpec>,
     pub(crate) offline: Option<(LogTable, u32)>,
@@ -282,6 +288,7 @@ impl Table {
             Hook::Record { table, run } => self.record = Some((*table, *run)),
             Hook::Receive { kind, run } => self.receive[*kind as usize] = Some(*run),
             Hook::Iq(iq) => self.iqs.entry((iq.name, iq.ns)).or_default().push(iq),
+            Hook::Admit(run) => self.admit.push(*run),
             Hook::Ended(run) => self.ended.push(*run),
             Hook::Document { type_id, source } => {
                 self.documents.push(DocumentSpec { type_id: type_id(), source: *source });

@@ -67,6 +67,8 @@ pub struct Kernel {
     pub(crate) owners: owner::Owners,
     pub(crate) commit: Arc<commit::Commit>,
     pub(crate) ids: ids::Ids,
+    /// Outboxes that somebody works on.
+    pub(crate) outboxes: std::sync::atomic::AtomicUsize,
     started: std::time::Instant,
 }
 
@@ -113,6 +115,7 @@ impl Kernel {
             owners: owner::Owners::default(),
             commit: Arc::new(commit::Commit::new(next_entry)),
             ids: ids::Ids::new(log_id, &secret),
+            outboxes: Default::default(),
             started: context.instant(),
             store,
             context,
@@ -120,6 +123,7 @@ impl Kernel {
             secret,
         });
         commit::run(&kernel);
+        kernel.resume_transit().await?;
         Ok(kernel)
     }
 
@@ -138,10 +142,14 @@ impl Kernel {
         self.context.instant().saturating_duration_since(self.started)
     }
 
-    /// Ends all sessions with the error, waits until everything handed over is durable and performed, and closes the
-    /// store.
+    /// Waits until everything handed over is durable and performed and every outbox is empty, and closes the store.
+    /// Sessions have been ended by whoever made them.
     pub async fn stop(self: &Arc<Self>) -> Result<(), StoreError> {
         self.barrier().await;
+        while self.outboxes.load(std::sync::atomic::Ordering::Acquire) > 0 {
+            self.context.sleep(std::time::Duration::from_millis(1)).await;
+            self.barrier().await;
+        }
         self.store.close().await
     }
 }

@@ -35,3 +35,6 @@ pub const OFFLINE_PAGE: usize = 50;
 pub const LATER: usize = 32;
 /// Accounts without sessions that stay loaded before the table of owners is swept.
 pub const IDLE_OWNERS: usize = 2048;
+/// Recipients that wait in one account's outbox; above it its sessions are not read. Several broadcasts of the largest
+/// roster.
+pub const OUTBOX: usize = 10_000;

@@ -1,9 +1,11 @@
 //! A session that begins to take messages is given what is stored: rows are pulled from the log as its socket drains,
-//! while what comes meanwhile waits behind them in its mailbox. Invariant: a row is on its way to one session at most.
+//! while what comes meanwhile waits behind them in its mailbox. Invariant: a row is on its way to one session at most,
+//! and while rows are stored and a session wants them, one session is being given them.
 
 use crate::{
-    Kernel,
+    Account, Kernel,
     account::InFlight,
+    effects::Effects,
     limits,
     mailbox::{HeadKind, Item},
     session::Session,
@@ -23,11 +25,14 @@ impl Kernel {
             if let Err(error) = kernel.give_stored(&session).await {
                 tracing::error!(%error, account = %session.owner.address, "stored messages could not be read");
             }
-            let mut account = session.owner.lock();
-            if account.catching_up == Some(session.id) {
-                account.catching_up = None;
-            }
+            let kicked = {
+                let mut account = session.owner.lock();
+                let mut effects = Effects::default();
+                stop_catching_up(&mut account, &session, &mut effects);
+                kernel.hand_over(effects, &[&session.owner], None)
+            };
             session.mailbox.release();
+            kernel.settle(kicked);
         }));
     }
 
@@ -77,7 +82,7 @@ impl Kernel {
     }
 }
 
-/// Takes a row for this session, unless it is on its way to another or the session has ended.
+/// Takes a row for this session, unless it is on its way to another, was taken a moment ago, or the session has ended.
 fn claim(session: &Arc<Session>, row: u64) -> bool {
     let mut account = session.owner.lock();
     if account.flies(row) || account.session(session.id).is_none() {
@@ -85,4 +90,22 @@ fn claim(session: &Arc<Session>, row: u64) -> bool {
     }
     account.in_flight.push(InFlight { row, session: session.id });
     true
+}
+
+/// The session is done with catching up, or has ended; the next one that wants stored messages begins.
+pub(crate) fn stop_catching_up(account: &mut Account, session: &Session, effects: &mut Effects) {
+    if account.catching_up != Some(session.id) {
+        return;
+    }
+    account.catching_up = None;
+    let next = account
+        .sessions
+        .iter_mut()
+        .find(|other| other.waits_for_stored && other.session.id != session.id && !other.session.mailbox.is_closed());
+    if let Some(next) = next {
+        next.waits_for_stored = false;
+        next.session.mailbox.hold();
+        account.catching_up = Some(next.session.id);
+        effects.catch_up.push(next.session.clone());
+    }
 }

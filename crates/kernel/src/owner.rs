@@ -10,7 +10,7 @@ use std::{
     hash::{BuildHasher, RandomState},
     sync::{
         Arc,
-        atomic::{AtomicBool, AtomicU32, Ordering},
+        atomic::{AtomicU32, Ordering},
     },
 };
 use store::StoreError;
@@ -25,8 +25,10 @@ pub struct Owner {
     pub(crate) pending: AtomicU32,
     /// Grows when a write of this owner failed: entries that were computed before fail too.
     pub(crate) epoch: AtomicU32,
-    /// What is in memory is not what is stored: load before the next stanza.
-    pub(crate) stale: AtomicBool,
+    /// Grows whenever what is in memory may no longer be what is stored.
+    generation: AtomicU32,
+    /// The generation that was loaded; another one must be loaded before the next stanza.
+    loaded: AtomicU32,
     pub(crate) outbox: Outbox,
 }
 
@@ -37,12 +39,12 @@ impl Owner {
     }
 
     pub(crate) fn is_stale(&self) -> bool {
-        self.stale.load(Ordering::Acquire)
+        self.loaded.load(Ordering::Acquire) != self.generation.load(Ordering::Acquire)
     }
 
     /// Has the account loaded from the store again before its next stanza. Sessions stay.
     pub fn make_stale(&self) {
-        self.stale.store(true, Ordering::Release);
+        self.generation.fetch_add(1, Ordering::AcqRel);
     }
 
     pub(crate) fn has_pending(&self) -> bool {
@@ -70,6 +72,8 @@ pub(crate) struct Owners {
     shards: [Mutex<HashMap<Jid, Arc<Owner>, RandomState>>; SHARDS],
     /// One load at a time for the addresses that share a gate.
     gates: [tokio::sync::Mutex<()>; SHARDS],
+    /// One change of an account's value at a time for the addresses that share a gate.
+    changes: [tokio::sync::Mutex<()>; SHARDS],
 }
 
 impl Default for Owners {
@@ -78,6 +82,7 @@ impl Default for Owners {
         Owners {
             shards: std::array::from_fn(|_| Mutex::new(HashMap::with_hasher(hasher.clone()))),
             gates: std::array::from_fn(|_| tokio::sync::Mutex::new(())),
+            changes: std::array::from_fn(|_| tokio::sync::Mutex::new(())),
             hasher,
         }
     }
@@ -116,7 +121,8 @@ impl Owners {
             account: Mutex::new(Account::new(bare.clone())),
             pending: AtomicU32::new(0),
             epoch: AtomicU32::new(0),
-            stale: AtomicBool::new(true),
+            generation: AtomicU32::new(1),
+            loaded: AtomicU32::new(0),
             outbox: Outbox::default(),
         });
         map.insert(bare.clone(), owner.clone());
@@ -157,16 +163,20 @@ impl Kernel {
         if !owner.is_stale() {
             return Ok(owner);
         }
+        // A change that is made while this reads makes the account stale again.
+        let generation = owner.generation.load(Ordering::Acquire);
         self.barrier().await;
         let text = bare.as_str();
-        let exists = self.store.account(text).await?.is_some();
+        let value = self.store.account(text).await?;
+        let exists = value.is_some();
         let mut documents = Vec::new();
         let mut stored = 0;
-        if exists {
+        if let Some(value) = value {
             for spec in &self.hooks.documents {
                 let document = match spec.source {
                     Source::Map(table, decode) => decode(self.store.map_rows(table, text, None, usize::MAX).await?),
                     Source::Doc(table, decode) => decode(self.store.doc(table, text).await?),
+                    Source::Account(decode) => decode(&value),
                 };
                 documents.push((spec.type_id, document));
             }
@@ -178,7 +188,7 @@ impl Kernel {
         account.exists = exists;
         account.stored = stored;
         account.documents = documents;
-        owner.stale.store(false, Ordering::Release);
+        owner.loaded.store(generation, Ordering::Release);
         drop(account);
         Ok(owner)
     }
@@ -198,10 +208,9 @@ impl Kernel {
         self.owners.with_sessions()
     }
 
-    /// Has an account loaded anew before its next stanza, because it was changed past its lane.
-    pub fn forget(&self, bare: &str) {
-        if let Some(owner) = self.owners.find(bare) {
-            owner.make_stale();
-        }
+    /// Held while the value of an account is read, changed and written, so that no change is lost.
+    pub async fn change_gate(&self, bare: &Jid) -> tokio::sync::MutexGuard<'_, ()> {
+        let (_, gate) = self.owners.shard(bare.bare_str());
+        self.owners.changes[gate].lock().await
     }
 }

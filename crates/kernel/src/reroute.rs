@@ -13,41 +13,55 @@ use crate::{
 use linnet_xmpp::stanza::{Condition, Kind, Type};
 use std::sync::Arc;
 
-/// Takes items back on a task of its own: the caller may hold locks.
-pub(crate) fn later(kernel: &Arc<Kernel>, returned: Vec<(Arc<Session>, Item)>) {
+/// What a session did not take.
+pub(crate) type Returned = Vec<(Arc<Session>, Item)>;
+
+/// Takes items back on a task of its own, for a caller that holds locks.
+pub(crate) fn later(kernel: &Arc<Kernel>, returned: Returned) {
     let kernel2 = kernel.clone();
-    kernel.context.spawn(Box::pin(async move {
-        for (session, item) in returned {
-            take_back(&kernel2, &session.owner, &session, vec![item]);
-        }
-    }));
+    kernel.context.spawn(Box::pin(async move { now(&kernel2, returned) }));
 }
 
-/// Rows of effects that failed never existed: they are on no way.
-pub(crate) fn unreserve(kernel: &Arc<Kernel>, effects: Effects) {
-    let rows: Vec<_> = effects.deliveries.into_iter().filter(|delivery| delivery.item.row != 0).collect();
-    if rows.is_empty() {
-        return;
+/// Takes items back. Call it without any lock.
+pub(crate) fn now(kernel: &Arc<Kernel>, returned: Returned) {
+    for (session, item) in returned {
+        let owner = session.owner.clone();
+        let mut effects = Effects::default();
+        let kicked = {
+            let mut account = owner.lock();
+            take_back(&mut account, &owner, &session, vec![item], &mut effects);
+            kernel.hand_over(effects, &[&owner], None)
+        };
+        kernel.settle(kicked);
     }
-    kernel.context.spawn(Box::pin(async move {
-        for Delivery { session, item } in rows {
-            session.owner.lock().give_up(item.row, session.id);
+}
+
+/// Rows of effects that failed never existed: they are on no way. Call it without any lock.
+pub(crate) fn unreserve(effects: Effects) {
+    for Delivery { session, item } in effects.deliveries {
+        if item.row != 0 {
+            let mut account = session.owner.lock();
+            account.give_up(item.row, session.id);
         }
-    }));
+    }
 }
 
 /// Gives what a session did not take to the other sessions of the account that take messages, in order; what nobody
 /// takes stays in the store or is answered as for an absent resource.
-pub(crate) fn take_back(kernel: &Arc<Kernel>, owner: &Arc<Owner>, from: &Arc<Session>, items: Vec<Item>) {
-    let mut account = owner.lock();
-    let mut effects = Effects::default();
+pub(crate) fn take_back(
+    account: &mut Account,
+    owner: &Arc<Owner>,
+    from: &Arc<Session>,
+    items: Vec<Item>,
+    effects: &mut Effects,
+) {
     for item in items {
         if item.row != 0 && !account.give_up(item.row, from.id) {
             // Another session has it or carries it.
             continue;
         }
-        let Some(heir) = heir(&account, from, &item) else {
-            refuse(&account, owner, from, &item, &mut effects);
+        let Some(heir) = heir(account, from, &item) else {
+            refuse(account, owner, from, &item, effects);
             continue;
         };
         if item.row != 0 {
@@ -55,7 +69,6 @@ pub(crate) fn take_back(kernel: &Arc<Kernel>, owner: &Arc<Owner>, from: &Arc<Ses
         }
         effects.deliveries.push(Delivery { session: heir, item });
     }
-    kernel.hand_over(effects, &[owner], None);
 }
 
 /// The available session of highest priority that takes a message in place of the one that has gone. A stored message,
@@ -96,6 +109,6 @@ fn refuse(account: &Account, owner: &Arc<Owner>, gone: &Session, item: &Item, ef
     }
     if let (Some(sender), Some(reply)) = (&stanza.from, stanza.error(&Condition::ServiceUnavailable.into())) {
         let to = vec![sender.clone()];
-        effects.emissions.push((owner.clone(), Emission { stanza: Arc::new(reply), to }));
+        effects.emissions.push((owner.clone(), Emission { stanza: Arc::new(reply), to, transit: None }));
     }
 }

@@ -12,6 +12,7 @@ use crate::{
     hooks::{Ask, At, Handler, Iq, NoHandler, Onward, Refusal, Side},
     limits,
     mailbox::Item,
+    outbox,
     owner::{Owner, lock_two},
     session::Session,
     turn::{Changes, Turn},
@@ -32,22 +33,22 @@ use std::{
 pub(crate) enum Origin<'a> {
     /// A session of ours sent it.
     Session(&'a Arc<Session>),
-    /// An owner sends it on; its own side has been done.
-    Owner(&'a Arc<Owner>),
+    /// An owner sends it on; its own side has been done. With its row among the stanzas in transit, if it has one.
+    Owner(&'a Arc<Owner>, Option<u64>),
 }
 
 impl Origin<'_> {
     fn owner(&self) -> &Arc<Owner> {
         match self {
             Origin::Session(session) => &session.owner,
-            Origin::Owner(owner) => owner,
+            Origin::Owner(owner, _) => owner,
         }
     }
 
     fn session(&self) -> Option<&Arc<Session>> {
         match self {
             Origin::Session(session) => Some(session),
-            Origin::Owner(_) => None,
+            Origin::Owner(..) => None,
         }
     }
 }
@@ -97,7 +98,7 @@ impl Kernel {
     ) -> Result<(), Box<Stanza>> {
         match stanza {
             Ok(stanza) => match self.admit(session, stanza) {
-                Some(stanza) => self.try_route(Origin::Session(session), stanza),
+                Some(stanza) => self.try_route(Origin::Session(session), stanza).map(|kicked| self.settle(kicked)),
                 None => Ok(()),
             },
             Err(rejected) => {
@@ -107,7 +108,8 @@ impl Kernel {
         }
     }
 
-    /// Stamps `from` (`xml:lang` was stamped by the stream, which knows its own). A session that claims to be somebody else is ended (RFC 6120 §8.1.2.1).
+    /// Stamps `from` (the stream, which knows its own, stamped `xml:lang`). A session that claims to be somebody else is
+    /// ended (RFC 6120 §8.1.2.1).
     fn admit(self: &Arc<Self>, session: &Arc<Session>, mut stanza: Stanza) -> Option<Stanza> {
         let own = &session.address;
         if let Some(from) = &stanza.from
@@ -128,15 +130,20 @@ impl Kernel {
         reply.to = Some(session.address.clone());
         let delivery = Delivery { session: session.clone(), item: Item::plain(Arc::new(reply)) };
         let effects = Effects { deliveries: [delivery].into_iter().collect(), ..Effects::default() };
-        let _order = session.owner.lock();
-        self.hand_over(effects, &[&session.owner], None);
+        let kicked = {
+            let _order = session.owner.lock();
+            self.hand_over(effects, &[&session.owner], None)
+        };
+        self.settle(kicked);
     }
 
     pub(crate) async fn route(self: &Arc<Self>, origin: Origin<'_>, stanza: Stanza) {
         let mut stanza = stanza;
         loop {
-            let Err(back) = self.try_route(origin, stanza) else { return };
-            stanza = *back;
+            match self.try_route(origin, stanza) {
+                Ok(kicked) => return self.settle(kicked),
+                Err(back) => stanza = *back,
+            }
             let sender = origin.owner().address.clone();
             let recipient = stanza.to.as_ref().filter(|to| self.is_local_account(Some(*to))).map(Jid::bare);
             for address in std::iter::once(sender).chain(recipient) {
@@ -167,8 +174,13 @@ impl Kernel {
         }
     }
 
-    /// Routes if both owners are loaded; else gives the stanza back.
-    fn try_route(self: &Arc<Self>, origin: Origin<'_>, stanza: Stanza) -> Result<(), Box<Stanza>> {
+    /// Routes if both owners are loaded, and returns the owners whose outboxes the caller has to settle; else gives the
+    /// stanza back.
+    pub(crate) fn try_route(
+        self: &Arc<Self>,
+        origin: Origin<'_>,
+        stanza: Stanza,
+    ) -> Result<Vec<Arc<Owner>>, Box<Stanza>> {
         let sender = origin.owner();
         let target = self.target(&sender.address, stanza.to.as_ref());
         let recipient = match (&target, &stanza.to) {
@@ -182,31 +194,21 @@ impl Kernel {
         let done = match (&recipient, origin) {
             (Some(recipient), Origin::Session(_)) => {
                 let (mut a, mut b) = lock_two(sender, recipient);
-                if sender.is_stale() || recipient.is_stale() {
-                    false
-                } else {
-                    self.pass(origin, &target, &stanza, Some((sender, &mut *a)), Some((recipient, &mut *b)));
-                    true
-                }
+                let fresh = !sender.is_stale() && !recipient.is_stale();
+                fresh.then(|| self.pass(origin, &target, &stanza, Some((sender, &mut *a)), Some((recipient, &mut *b))))
             }
-            (Some(recipient), Origin::Owner(_)) => {
+            (Some(recipient), Origin::Owner(..)) => {
                 let mut b = recipient.lock();
                 let fresh = !recipient.is_stale();
-                if fresh {
-                    self.pass(origin, &target, &stanza, None, Some((recipient, &mut *b)));
-                }
-                fresh
+                fresh.then(|| self.pass(origin, &target, &stanza, None, Some((recipient, &mut *b))))
             }
             (None, _) => {
                 let mut a = sender.lock();
                 let fresh = !sender.is_stale();
-                if fresh {
-                    self.pass(origin, &target, &stanza, Some((sender, &mut *a)), None);
-                }
-                fresh
+                fresh.then(|| self.pass(origin, &target, &stanza, Some((sender, &mut *a)), None))
             }
         };
-        if done { Ok(()) } else { Err(Box::new(Arc::unwrap_or_clone(stanza))) }
+        done.ok_or_else(|| Box::new(Arc::unwrap_or_clone(stanza)))
     }
 
     /// Runs the hooks of both sides and hands the effects over. The owners given are locked by the caller.
@@ -217,7 +219,7 @@ impl Kernel {
         stanza: &Arc<Stanza>,
         mut sender: Option<Locked<'a>>,
         mut recipient: Option<Locked<'a>>,
-    ) {
+    ) -> Vec<Arc<Owner>> {
         let decided = catch_unwind(AssertUnwindSafe(|| {
             let out = sender.as_ref().map(|(_, account)| &**account);
             let inward = recipient.as_ref().map(|(_, account)| &**account);
@@ -250,15 +252,19 @@ impl Kernel {
             let item = Item::plain(Arc::new(reply));
             effects.deliveries.push(Delivery { session: session.clone(), item });
         }
+        if let Origin::Owner(_, Some(id)) = origin {
+            effects.writes.push(outbox::arrived(id));
+        }
         let cause = origin.session().map(|session| Cause { session: session.clone(), stanza: stanza.clone() });
-        match (sender.map(|(owner, _)| owner), recipient.map(|(owner, _)| owner)) {
+        let kicked = match (sender.map(|(owner, _)| owner), recipient.map(|(owner, _)| owner)) {
             (Some(a), Some(b)) => self.hand_over(effects, &[a, b], cause),
             (Some(a), None) | (None, Some(a)) => self.hand_over(effects, &[a], cause),
-            (None, None) => {}
-        }
+            (None, None) => Vec::new(),
+        };
         if let (Some((iq, at, owner)), Some(session)) = (later, origin.session()) {
             self.ask_later(session, iq, at, owner, stanza);
         }
+        kicked
     }
 
     fn decide(
@@ -367,7 +373,9 @@ impl Kernel {
 
     fn rewrite(&self, side: Side, account: &Account, stanza: &mut Arc<Stanza>) {
         for rewrite in &self.hooks.rewrites[stanza.kind as usize] {
-            rewrite(self, account, side, Arc::make_mut(stanza));
+            if let Some(changed) = rewrite(self, account, side, stanza) {
+                *stanza = Arc::new(changed);
+            }
         }
     }
 
@@ -442,21 +450,29 @@ impl Kernel {
             }
             return;
         }
-        let (kernel, session, stanza) = (self.clone(), session.clone(), stanza.clone());
+        let (kernel, stanza, slot) = (self.clone(), stanza.clone(), Slot(session.clone()));
         self.context.spawn(Box::pin(async move {
             kernel.barrier().await;
-            let ask = Ask { kernel, stanza: stanza.clone(), at, owner, session: Some(session.clone()) };
+            let ask = Ask { kernel, stanza: stanza.clone(), at, owner, session: Some(slot.0.clone()) };
             let reply = match run(ask).await {
                 Ok(answer) => Some(stanza.result(answer)),
                 Err(error) => stanza.error(&error),
             };
-            session.later.fetch_sub(1, Ordering::AcqRel);
             if let Some(mut reply) = reply {
-                reply.to = Some(session.address.clone());
+                reply.to = Some(slot.0.address.clone());
                 // A session that has gone needs no answer.
-                let _ = session.mailbox.push_pulled(Item::plain(Arc::new(reply))).await;
+                let _ = slot.0.mailbox.push_pulled(Item::plain(Arc::new(reply))).await;
             }
         }));
+    }
+}
+
+/// One of the requests that a session may have under way; given back even if the handler panics.
+struct Slot(Arc<Session>);
+
+impl Drop for Slot {
+    fn drop(&mut self) {
+        self.0.later.fetch_sub(1, Ordering::AcqRel);
     }
 }
 

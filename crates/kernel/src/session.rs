@@ -2,13 +2,14 @@
 //! hands its stanzas to the kernel, takes items from its mailbox, says what was written, and ends it.
 
 use crate::{
-    Kernel,
+    Account, Kernel,
     account::Attached,
     effects::Effects,
     hooks::{At, Side},
     lane::Lane,
     limits,
     mailbox::{Item, Mailbox},
+    offline::stop_catching_up,
     owner::Owner,
     reroute,
     turn::Turn,
@@ -18,9 +19,12 @@ use linnet_xmpp::{
     stanza::{Condition, Kind, Type},
     stream::{Answer, Need, StreamCondition, StreamError},
 };
-use std::sync::{
-    Arc,
-    atomic::{AtomicU32, AtomicU64, Ordering},
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU32, AtomicU64, Ordering},
+    },
+    task::Waker,
 };
 
 /// A bound resource.
@@ -103,9 +107,15 @@ impl Kernel {
                 let text = "this account has too many sessions; close some first";
                 return Err(StanzaError::new(Condition::ResourceConstraint).text(text));
             }
-            if let Some(older) = account.resource(&resource) {
+            for admit in &self.hooks.admit {
+                admit(&account)?;
+            }
+            let mut kicked = Vec::new();
+            if let Some(older) = account.resource(&resource).map(|older| older.session.clone()) {
                 let text = "the same resource was bound by another connection of yours";
-                older.session.mailbox.close(Some(StreamError::new(StreamCondition::Conflict).text(text)));
+                older.mailbox.close(Some(StreamError::new(StreamCondition::Conflict).text(text)));
+                // At once: what it says at its end must not come after what the new session says.
+                kicked = self.detach(&mut account, &older, Vec::new());
             }
             account.sessions.push(Attached {
                 session: session.clone(),
@@ -113,7 +123,10 @@ impl Kernel {
                 priority: 0,
                 directed: Vec::new(),
                 marks: 0,
+                waits_for_stored: false,
             });
+            drop(account);
+            self.settle(kicked);
             return Ok(session);
         }
     }
@@ -134,47 +147,108 @@ impl Kernel {
         let landed: Vec<u64> = rows.iter().copied().filter(|row| account.land(*row)).collect();
         account.stored = account.stored.saturating_sub(landed.len() as u32);
         drop(account);
-        if let Some((table, flags)) = self.hooks.offline {
-            self.note(table, session.owner.address.as_str(), flags, &landed);
+        if !landed.is_empty() {
+            self.note(&session.owner, &landed);
         }
     }
 
-    /// Whether the session's socket should not be read now: its lane is full, or the whole server has too much that is
-    /// not yet durable and this lane is part of it. The waker is woken when the lane moves.
-    pub fn should_wait(&self, session: &Session, waker: &std::task::Waker) -> bool {
-        session.lane.is_full(waker) || (self.commit.is_over() && session.lane.pending() > 0 && session.lane.wait(waker))
+    /// Whether the session's socket should not be read now: its lane or its account's outbox is full, or the whole server
+    /// has too much that is not yet durable and this lane is part of it. The waker is woken when that has changed.
+    pub fn should_wait(&self, session: &Session, waker: &Waker) -> bool {
+        session.lane.is_full(waker)
+            || session.owner.outbox.is_full(waker)
+            || (self.commit.is_over() && session.lane.pending() > 0 && session.lane.wait(waker))
     }
 
     /// Ends a session: tells features, takes it off its account, and gives what it did not take back to the account.
     /// `unwritten`: what the connection loop had taken and not written, in order.
     pub fn end(self: &Arc<Self>, session: &Arc<Session>, unwritten: Vec<Item>) {
         let owner = &session.owner;
-        {
+        let kicked = {
             let mut account = owner.lock();
-            if account.session(session.id).is_none() {
-                return;
-            }
+            self.detach(&mut account, session, unwritten)
+        };
+        self.settle(kicked);
+    }
+
+    /// Takes a session off its account, under the account's lock, if it is still there. Returns the owners whose outboxes
+    /// the caller has to settle.
+    fn detach(
+        self: &Arc<Self>,
+        account: &mut Account,
+        session: &Arc<Session>,
+        unwritten: Vec<Item>,
+    ) -> Vec<Arc<Owner>> {
+        let owner = &session.owner;
+        let mut effects = Effects::default();
+        if account.session(session.id).is_some() {
             let mut gone = Stanza::new(Kind::Presence, Type::Unavailable, bytes::Bytes::new());
             gone.from = Some(session.address.clone());
             let gone = Arc::new(gone);
-            let mut turn = Turn::new(self, &account, &gone, Side::Out, At::Own, Some(session.id));
+            let mut turn = Turn::new(self, account, &gone, Side::Out, At::Own, Some(session.id));
             for hook in &self.hooks.ended {
                 hook(&mut turn);
             }
-            let changes = turn.into_changes();
-            let mut effects = Effects::default();
-            changes.apply(owner, &mut account, &mut effects);
+            turn.into_changes().apply(owner, account, &mut effects);
             account.sessions.retain(|attached| attached.session.id != session.id);
             if account.sessions.is_empty() {
                 account.sessions = Vec::new();
             }
-            if account.catching_up == Some(session.id) {
-                account.catching_up = None;
-            }
-            self.hand_over(effects, &[owner], None);
+            stop_catching_up(account, session, &mut effects);
         }
         let mut items = unwritten;
         items.extend(session.mailbox.drain());
-        reroute::take_back(self, owner, session, items);
+        reroute::take_back(account, owner, session, items, &mut effects);
+        self.hand_over(effects, &[owner], None)
+    }
+
+    /// Ends all sessions of an account with an error, at once: their contacts are told, and what they did not take goes
+    /// back to the account.
+    pub fn expel(self: &Arc<Self>, owner: &Arc<Owner>, error: &StreamError) {
+        let mut kicked = Vec::new();
+        {
+            let mut account = owner.lock();
+            let sessions: Vec<_> = account.sessions.iter().map(|attached| attached.session.clone()).collect();
+            for session in sessions {
+                session.mailbox.close(Some(error.clone()));
+                kicked.extend(self.detach(&mut account, &session, Vec::new()));
+            }
+        }
+        self.settle(kicked);
+    }
+
+    /// Runs something of a feature's on an account, as if a stanza of the account itself had come: what it leaves in the
+    /// turn is done. `vanish`: the account is being removed, and takes nothing more.
+    pub fn act(self: &Arc<Self>, owner: &Arc<Owner>, vanish: bool, run: impl FnOnce(&mut Turn<'_>)) {
+        let kicked = {
+            let mut account = owner.lock();
+            let stanza = Stanza::new(Kind::Presence, Type::Unavailable, bytes::Bytes::new());
+            let stanza = Arc::new(stanza.from(owner.address.clone()));
+            let mut turn = Turn::new(self, &account, &stanza, Side::Out, At::Own, None);
+            run(&mut turn);
+            let mut effects = Effects::default();
+            turn.into_changes().apply(owner, &mut account, &mut effects);
+            account.exists &= !vanish;
+            self.hand_over(effects, &[owner], None)
+        };
+        self.settle(kicked);
+    }
+
+    /// Makes writes of an account durable that come from none of its lanes, in the order of everything else that concerns
+    /// it. The account is loaded anew before its next stanza.
+    pub async fn apply_to(
+        self: &Arc<Self>,
+        owner: &Arc<Owner>,
+        conditions: Vec<store::Condition>,
+        writes: Vec<store::Write>,
+    ) -> Result<store::Outcome, store::StoreError> {
+        let (asked, answer) = tokio::sync::oneshot::channel();
+        {
+            let _order = owner.lock();
+            let effects = Effects { conditions, writes, ..Effects::default() };
+            self.enqueue(effects, &[owner], None, Some(asked));
+            owner.make_stale();
+        }
+        answer.await.unwrap_or_else(|_| Err(store::StoreError::Io("the server is stopping".into())))
     }
 }

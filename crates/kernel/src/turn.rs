@@ -7,7 +7,7 @@ use crate::{
     effects::{Delivery, Effects},
     hooks::{At, Relation, Side},
     mailbox::{HeadKind, Item},
-    outbox::Emission,
+    outbox::{self, Emission},
     owner::Owner,
     session::Session,
 };
@@ -49,6 +49,7 @@ impl std::fmt::Debug for Turn<'_> {
 pub(crate) struct Changes {
     conditions: Vec<Condition>,
     writes: Vec<Write>,
+    notes: Vec<Write>,
     documents: Vec<(TypeId, Document)>,
     sessions: SmallVec<[(u64, SessionChange); 1]>,
     deliveries: SmallVec<[Delivery; 2]>,
@@ -115,6 +116,11 @@ impl<'a> Turn<'a> {
         self.changes.writes.push(write);
     }
 
+    /// Writes something beside the stanza's own writes: if it fails, nothing else does.
+    pub fn write_beside(&mut self, write: Write) {
+        self.changes.notes.push(write);
+    }
+
     /// Replaces a document in memory. What is stored is the feature's own [`Turn::write`].
     pub fn set<T: Any + Send + Sync>(&mut self, document: T) {
         self.changes.documents.push((TypeId::of::<T>(), Arc::new(document)));
@@ -135,9 +141,21 @@ impl<'a> Turn<'a> {
 
     /// Sends a stanza on to further addresses, in the account's name; `from` must be the account's or one of its
     /// sessions'. Each gets it with his own `to`.
+    ///
+    /// A subscription stanza may not be lost: it is stored with the writes of this stanza until it has arrived.
     pub fn emit(&mut self, stanza: Stanza, to: Vec<Jid>) {
-        if !to.is_empty() {
-            self.changes.emissions.push(Emission { stanza: Arc::new(stanza), to });
+        if to.is_empty() {
+            return;
+        }
+        if !outbox::must_arrive(&stanza) {
+            self.changes.emissions.push(Emission { stanza: Arc::new(stanza), to, transit: None });
+            return;
+        }
+        for to in to {
+            let id = self.kernel.ids.next(self.now());
+            let stanza = Arc::new(stanza.clone().to(to.clone()));
+            self.write(outbox::transit(id, &stanza));
+            self.changes.emissions.push(Emission { stanza, to: vec![to], transit: Some(id) });
         }
     }
 
@@ -193,6 +211,8 @@ impl Changes {
     pub(crate) fn apply(self, owner: &Arc<Owner>, account: &mut Account, effects: &mut Effects) {
         effects.conditions.extend(self.conditions);
         effects.writes.extend(self.writes);
+        effects.notes.extend(self.notes);
+        effects.changes_documents |= !self.documents.is_empty();
         for (id, document) in self.documents {
             account.set_document(id, document);
         }
@@ -216,7 +236,7 @@ impl Changes {
 }
 
 fn apply_to_session(account: &mut Account, id: u64, change: SessionChange, effects: &mut Effects) {
-    let catching_up = account.catching_up;
+    let is_busy = account.catching_up.is_some();
     let Some(attached) = account.session_mut(id) else { return };
     let session: Arc<Session> = attached.session.clone();
     match change {
@@ -227,7 +247,8 @@ fn apply_to_session(account: &mut Account, id: u64, change: SessionChange, effec
         SessionChange::Directed(to, available) => Account::remember_directed(attached, to, available),
         SessionChange::Mark(mark, true) => attached.marks |= mark.0,
         SessionChange::Mark(mark, false) => attached.marks &= !mark.0,
-        SessionChange::CatchUp if catching_up.is_none() && account.stored > 0 => {
+        SessionChange::CatchUp if is_busy => attached.waits_for_stored = true,
+        SessionChange::CatchUp if account.stored > 0 => {
             account.catching_up = Some(id);
             session.mailbox.hold();
             effects.catch_up.push(session);

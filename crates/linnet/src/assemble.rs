@@ -4,14 +4,16 @@ use crate::{cli::VERSION, config::Config};
 use anyhow::Context;
 use edge::{
     Edge,
-    announce::Announce,
     certificate::Certificate,
     context::Tokio,
     listener::{BindError, Listener},
     tls::Tls,
 };
 use kernel::{Kernel, Settings};
-use linnet_xmpp::stream::{AcceptStep, steps};
+use linnet_xmpp::stream::{
+    AcceptStep,
+    steps::{self, Announce},
+};
 use std::{fs::DirBuilder, io, os::unix::fs::DirBuilderExt, path::Path, sync::Arc, thread::available_parallelism};
 use store_sqlite::Sqlite;
 use tokio::runtime::{Builder, Handle, Runtime};
@@ -74,10 +76,10 @@ pub(crate) fn certificate(config: &Config) -> anyhow::Result<Certificate> {
 /// Begins to serve.
 pub(crate) fn edge(config: &Config, kernel: Arc<Kernel>, listeners: Vec<Listener>) -> anyhow::Result<Edge> {
     let tls = Tls::new(certificate(config)?).context("the certificate cannot be used: does the key belong to it?")?;
-    let elements = features::FEATURES.iter().flat_map(|feature| feature.stream_features).copied();
     // Once per process: the negotiation's steps are values that live as long as it does.
-    let announce: &'static Announce = Box::leak(Box::new(Announce::new(elements)));
-    let steps = steps::ACCEPT.iter().copied().chain([announce as &dyn AcceptStep]).collect();
+    let announce: &'static Announce = Box::leak(Box::new(Announce(features::stream_features(&kernel))));
+    let more = kernel.hooks.steps.iter().copied().chain([announce as &dyn AcceptStep]);
+    let steps = steps::ACCEPT.iter().copied().chain(more).collect();
     Ok(Edge::start(kernel, listeners, tls, config.limits.clone(), steps))
 }
 

@@ -1,14 +1,20 @@
 //! What is stored of an account, and how it is made and changed.
 
-use crate::codec::{Decoder, Encoder};
+use crate::{
+    codec::{Decoder, Encoder},
+    presence,
+};
 use bytes::Bytes;
-use kernel::{Kernel, command::CommandError, context::blocking};
+use kernel::{Kernel, account::Document, command::CommandError, context::blocking};
 use linnet_xmpp::{
     Jid,
     sasl::{BadPassword, Hash, ScramKeys},
     stream::{StreamCondition, StreamError},
 };
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::{
+    sync::Arc,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
 use store::{Condition, Outcome, Write};
 
 /// An account's value in the store.
@@ -61,6 +67,19 @@ fn read_keys(decoder: &mut Decoder<'_>) -> Option<ScramKeys> {
     })
 }
 
+/// What is kept of an account in memory: whether anybody may log in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Standing {
+    pub(super) disabled: bool,
+}
+
+impl Standing {
+    /// An account whose value cannot be read lets nobody in.
+    pub(super) fn decode(value: &[u8]) -> Document {
+        Arc::new(Standing { disabled: Credentials::decode(value).is_none_or(|credentials| credentials.disabled) })
+    }
+}
+
 /// Derives keys for every hash, on the pool of slow work.
 async fn derive(kernel: &Kernel, password: &str) -> Result<Vec<ScramKeys>, CommandError> {
     let mut salt = [0; 16];
@@ -79,44 +98,53 @@ async fn derive(kernel: &Kernel, password: &str) -> Result<Vec<ScramKeys>, Comma
 }
 
 /// Makes an account.
-pub async fn create(kernel: &Kernel, account: &Jid, password: &str) -> Result<(), CommandError> {
+pub async fn create(kernel: &Arc<Kernel>, account: &Jid, password: &str) -> Result<(), CommandError> {
     let keys = derive(kernel, password).await?;
     let value = Credentials { created: kernel.context.now(), disabled: false, keys }.encode();
-    let owner: Box<str> = account.bare_str().into();
-    let write = Write::AccountPut { owner: owner.clone(), value };
-    match kernel.apply(vec![Condition::AccountAbsent(owner)], vec![write]).await? {
-        Outcome::Done => kernel.forget(account.bare_str()),
-        Outcome::ConditionFailed => return Err(CommandError::Exists(format!("{} exists already", account.bare_str()))),
+    let name: Box<str> = account.bare_str().into();
+    let write = Write::AccountPut { owner: name.clone(), value };
+    let owner = kernel.owner(account).await?;
+    match kernel.apply_to(&owner, vec![Condition::AccountAbsent(name)], vec![write]).await? {
+        Outcome::Done => Ok(()),
+        Outcome::ConditionFailed => Err(CommandError::Exists(format!("{} exists already", account.bare_str()))),
     }
-    Ok(())
 }
 
 /// Gives an account a new password. Sessions go on.
-pub async fn set_password(kernel: &Kernel, account: &Jid, password: &str) -> Result<(), CommandError> {
+pub async fn set_password(kernel: &Arc<Kernel>, account: &Jid, password: &str) -> Result<(), CommandError> {
+    // One at a time per account: deriving is slow by intent.
+    let _alone = kernel.change_gate(account).await;
     let keys = derive(kernel, password).await?;
     change(kernel, account, |credentials| credentials.keys = keys).await
 }
 
 /// Forbids or allows an account to log in; forbidding ends its sessions.
-pub async fn set_disabled(kernel: &Kernel, account: &Jid, disabled: bool) -> Result<(), CommandError> {
+pub async fn set_disabled(kernel: &Arc<Kernel>, account: &Jid, disabled: bool) -> Result<(), CommandError> {
+    let _alone = kernel.change_gate(account).await;
     change(kernel, account, |credentials| credentials.disabled = disabled).await?;
     if disabled {
         let text = "this account was disabled by the administrator of the server";
-        end_sessions(kernel, account, StreamError::new(StreamCondition::NotAuthorized).text(text));
+        let error = StreamError::new(StreamCondition::NotAuthorized).text(text);
+        kernel.expel(&kernel.owner(account).await?, &error);
     }
     Ok(())
 }
 
-/// Removes an account and everything that it owns, and ends its sessions.
-pub async fn remove(kernel: &Kernel, account: &Jid) -> Result<(), CommandError> {
-    let owner: Box<str> = account.bare_str().into();
-    let conditions = vec![Condition::AccountExists(owner.clone())];
-    match kernel.apply(conditions, vec![Write::AccountRemove { owner }]).await? {
-        Outcome::Done => kernel.forget(account.bare_str()),
-        Outcome::ConditionFailed => return Err(missing(account)),
+/// Removes an account and everything that it owns. Its sessions end, and its contacts are told.
+pub async fn remove(kernel: &Arc<Kernel>, account: &Jid) -> Result<(), CommandError> {
+    let _alone = kernel.change_gate(account).await;
+    if read(kernel, account).await?.is_none() {
+        return Err(missing(account));
     }
-    end_sessions(kernel, account, StreamError::new(StreamCondition::NotAuthorized).text("this account was removed"));
-    Ok(())
+    let owner = kernel.owner(account).await?;
+    kernel.expel(&owner, &StreamError::new(StreamCondition::NotAuthorized).text("this account was removed"));
+    kernel.act(&owner, true, presence::part_from_all);
+    let name: Box<str> = account.bare_str().into();
+    let conditions = vec![Condition::AccountExists(name.clone())];
+    match kernel.apply_to(&owner, conditions, vec![Write::AccountRemove { owner: name }]).await? {
+        Outcome::Done => Ok(()),
+        Outcome::ConditionFailed => Err(missing(account)),
+    }
 }
 
 /// An account's value; not found if there is none.
@@ -126,12 +154,14 @@ pub(super) async fn read(kernel: &Kernel, account: &Jid) -> Result<Option<Creden
     Credentials::decode(&value).map(Some).ok_or_else(damaged)
 }
 
-async fn change(kernel: &Kernel, account: &Jid, edit: impl FnOnce(&mut Credentials)) -> Result<(), CommandError> {
+/// Reads, edits and writes an account's value; the caller holds the gate.
+async fn change(kernel: &Arc<Kernel>, account: &Jid, edit: impl FnOnce(&mut Credentials)) -> Result<(), CommandError> {
     let Some(mut credentials) = read(kernel, account).await? else { return Err(missing(account)) };
     edit(&mut credentials);
-    let owner: Box<str> = account.bare_str().into();
-    let write = Write::AccountPut { owner: owner.clone(), value: credentials.encode() };
-    match kernel.apply(vec![Condition::AccountExists(owner)], vec![write]).await? {
+    let name: Box<str> = account.bare_str().into();
+    let write = Write::AccountPut { owner: name.clone(), value: credentials.encode() };
+    let owner = kernel.owner(account).await?;
+    match kernel.apply_to(&owner, vec![Condition::AccountExists(name)], vec![write]).await? {
         Outcome::Done => Ok(()),
         Outcome::ConditionFailed => Err(missing(account)),
     }
@@ -139,14 +169,6 @@ async fn change(kernel: &Kernel, account: &Jid, edit: impl FnOnce(&mut Credentia
 
 fn missing(account: &Jid) -> CommandError {
     CommandError::NotFound(format!("there is no account {}", account.bare_str()))
-}
-
-fn end_sessions(kernel: &Kernel, account: &Jid, error: StreamError) {
-    if let Some(owner) = kernel.find_owner(account.bare_str()) {
-        for attached in &owner.lock().sessions {
-            attached.session.mailbox.close(Some(error.clone()));
-        }
-    }
 }
 
 #[cfg(test)]

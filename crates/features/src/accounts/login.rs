@@ -1,8 +1,8 @@
 //! What a stream needs to know of an account during login. Names that do not exist take the same steps as those that
 //! do (RFC 6120 §13.11).
 
-use super::credentials::{Credentials, read};
-use kernel::{Kernel, context::blocking};
+use super::credentials::{Credentials, Standing, read};
+use kernel::{Account, Kernel, context::blocking};
 use linnet_xmpp::{
     Jid, StanzaError,
     sasl::{Failure, Hash, ScramKeys},
@@ -19,21 +19,20 @@ pub(super) fn answer(kernel: Arc<Kernel>, need: Need) -> Future<'static, Option<
             Need::Verify { username, domain, password } => {
                 Some(Answer::Verified(verify(kernel, username, &domain, password).await))
             }
-            Need::Bind { username: Some(username), domain, .. } => refuse_disabled(&kernel, &username, &domain).await,
             _ => None,
         }
     })
 }
 
 /// An account that is disabled is told so once it has shown who it is, and not before (RFC 6120 §6.5.2, §13.11).
-async fn refuse_disabled(kernel: &Kernel, username: &str, domain: &str) -> Option<Answer> {
-    let text = match find(kernel, username, domain).await {
-        Ok(Some(credentials)) if !credentials.disabled => return None,
-        Ok(Some(_)) => "your account was disabled by the administrator of the server",
-        Ok(None) => "this account does not exist any more",
-        Err(_) => "your account cannot be read at the moment",
-    };
-    Some(Answer::Bound(Err(StanzaError::new(Condition::NotAllowed).text(text))))
+pub(super) fn admit(account: &Account) -> Result<(), StanzaError> {
+    match account.document::<Standing>() {
+        Some(Standing { disabled: true }) => {
+            let text = "your account was disabled by the administrator of the server";
+            Err(StanzaError::new(Condition::NotAllowed).text(text))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// The account of a user name, if there is one. A failure of the store is a failure for now.

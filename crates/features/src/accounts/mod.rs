@@ -5,9 +5,11 @@ mod commands;
 mod credentials;
 mod login;
 
+use credentials::Standing;
 pub use credentials::{Credentials, create, remove, set_disabled, set_password};
 
-use kernel::{Feature, Hook};
+use kernel::{Feature, Hook, hooks::Source};
+use std::any::TypeId;
 
 /// Accounts.
 pub static FEATURE: Feature = Feature {
@@ -17,7 +19,9 @@ pub static FEATURE: Feature = Feature {
     account_features: &[],
     stream_features: &[],
     hooks: &[
+        Hook::Document { type_id: TypeId::of::<Standing>, source: Source::Account(Standing::decode) },
         Hook::Stream(login::answer),
+        Hook::Admit(login::admit),
         Hook::Command(&commands::ADD),
         Hook::Command(&commands::PASSWORD),
         Hook::Command(&commands::LIST),

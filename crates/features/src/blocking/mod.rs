@@ -48,6 +48,7 @@ const ENTRIES: usize = 5000;
 /// Whom an account has blocked.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct BlockList {
+    /// In the order of their texts.
     jids: Vec<Jid>,
 }
 
@@ -55,11 +56,18 @@ impl BlockList {
     /// Whether an entry of the list matches an address: one with a resource matches that address alone, a bare one any
     /// resource, a domain all that is there (XEP-0191 §6).
     pub fn blocks(&self, jid: &Jid) -> bool {
-        self.jids.iter().any(|entry| match (entry.local(), entry.resource()) {
-            (_, Some(_)) => entry == jid,
-            (Some(_), None) => entry.as_str() == jid.bare_str(),
-            (None, None) => entry.domain() == jid.domain(),
-        })
+        !self.jids.is_empty() && (self.has(jid.as_str()) || self.has(jid.bare_str()) || self.has(jid.domain()))
+    }
+
+    fn has(&self, text: &str) -> bool {
+        self.jids.binary_search_by(|entry| entry.as_str().cmp(text)).is_ok()
+    }
+
+    /// A list in order, each address once.
+    fn of(mut jids: Vec<Jid>) -> BlockList {
+        jids.sort();
+        jids.dedup();
+        BlockList { jids }
     }
 
     fn type_id() -> TypeId {
@@ -69,7 +77,7 @@ impl BlockList {
     fn decode(value: Option<Bytes>) -> Document {
         let text = value.unwrap_or_default();
         let lines = std::str::from_utf8(&text).unwrap_or_default().lines();
-        Arc::new(BlockList { jids: lines.filter_map(|line| Jid::parse(line).ok()).collect() })
+        Arc::new(BlockList::of(lines.filter_map(|line| Jid::parse(line).ok()).collect()))
     }
 
     fn encode(&self) -> Bytes {

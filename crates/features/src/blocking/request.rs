@@ -29,15 +29,16 @@ pub(super) fn block(turn: &mut Turn<'_>) -> Result<Bytes, StanzaError> {
     if wanted.jids.iter().any(|jid| jid.bare_str() == turn.account.address.as_str()) {
         return Err(StanzaError::new(Condition::NotAcceptable).text("you cannot block yourself"));
     }
-    let new: Vec<Jid> = wanted.jids.iter().filter(|jid| !list.jids.contains(jid)).cloned().collect();
-    if list.jids.len() + new.len() > ENTRIES {
+    let after = BlockList::of(list.jids.iter().chain(&wanted.jids).cloned().collect());
+    if after.jids.len() > ENTRIES {
         return Err(StanzaError::new(Condition::ResourceConstraint).text("your block list is full"));
     }
-    let mut after = list.clone();
-    after.jids.extend(new);
     // §3.3: contacts who see the user are told that he is gone.
     for contact in watchers(turn, |jid| after.blocks(jid) && !list.blocks(jid)) {
         presence::hide_from(turn, &contact);
+        for attached in &turn.account.sessions {
+            turn.set_directed(attached, contact.clone(), false);
+        }
     }
     store(turn, after);
     push(turn, wanted.to_bytes());
@@ -51,7 +52,8 @@ pub(super) fn unblock(turn: &mut Turn<'_>) -> Result<Bytes, StanzaError> {
     if wanted.jids.is_empty() {
         after.jids.clear();
     } else {
-        after.jids.retain(|jid| !wanted.jids.contains(jid));
+        let unwanted = BlockList::of(wanted.jids.clone());
+        after.jids.retain(|jid| !unwanted.has(jid.as_str()));
     }
     // §3.4: they see him again.
     for contact in watchers(turn, |jid| list.blocks(jid) && !after.blocks(jid)) {

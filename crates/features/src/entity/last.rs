@@ -20,7 +20,9 @@ pub(crate) fn seen(turn: &mut Turn<'_>) {
     let stanza = turn.stanza.clone();
     let status = stanza.child("status", ns::CLIENT).map(|status| status.text().into_owned()).unwrap_or_default();
     let owner = turn.account.address.as_str().into();
-    turn.write(Write::DocPut { table: TABLE, owner, value: Encoder::default().number(now).text(&status).finish() });
+    let value = Encoder::default().number(now).text(&status).finish();
+    // Beside the presence: that one is gone is told even where it cannot be noted.
+    turn.write_beside(Write::DocPut { table: TABLE, owner, value });
 }
 
 pub(super) fn uptime(turn: &mut Turn<'_>) -> Result<Bytes, StanzaError> {

@@ -8,7 +8,7 @@ mod deliver;
 mod head;
 
 use kernel::{
-    Feature, Hook, Turn,
+    Account, Feature, Hook, Kernel, Turn,
     hooks::{Side, Xep},
 };
 use linnet_xeps::ns;
@@ -45,10 +45,11 @@ pub const LOG: LogTable = LogTable("messages");
 pub const UNREAD: u32 = 1;
 
 /// A `stanza-id` that names an account here as its maker was not made here (XEP-0359 §6).
-fn remove_forged_ids(kernel: &kernel::Kernel, account: &kernel::Account, side: Side, stanza: &mut Stanza) {
+fn remove_forged_ids(kernel: &Kernel, account: &Account, side: Side, stanza: &Stanza) -> Option<Stanza> {
     if side == Side::Out || stanza.child("stanza-id", ns::STANZA_ID).is_none() {
-        return;
+        return None;
     }
+    let mut stanza = stanza.clone();
     let own = account.address.as_str();
     stanza.edit(
         |node| {
@@ -58,6 +59,7 @@ fn remove_forged_ids(kernel: &kernel::Kernel, account: &kernel::Account, side: S
         },
         &[],
     );
+    Some(stanza)
 }
 
 /// Which messages become rows: those of type normal and chat that say something (XEP-0160 §3), unless the sender wants

@@ -6,7 +6,10 @@ mod receive;
 mod send;
 mod table;
 
-use crate::{blocking::BlockList, roster::Roster};
+use crate::{
+    blocking::BlockList,
+    roster::{Roster, State},
+};
 use kernel::{Attached, Feature, Hook, Turn};
 use linnet_xmpp::{
     Jid, Stanza, ns,
@@ -73,10 +76,29 @@ fn audience(turn: &Turn<'_>) -> Vec<Jid> {
 
 fn contacts(turn: &Turn<'_>, wanted: impl Fn(&crate::roster::Contact) -> bool) -> Vec<Jid> {
     let Some(roster) = turn.document::<Roster>() else { return Vec::new() };
-    let blocked = turn.document::<BlockList>();
-    let is_open = |jid: &Jid| blocked.is_none_or(|list| !list.blocks(jid));
-    let found = roster.contacts().iter().filter(|contact| wanted(contact) && is_open(&contact.jid));
-    found.map(|contact| contact.jid.clone()).collect()
+    let found = roster.contacts().iter().filter(|contact| wanted(contact));
+    unblocked(turn, found.map(|contact| contact.jid.clone()).collect())
+}
+
+/// Those that the account has not blocked.
+fn unblocked(turn: &Turn<'_>, mut jids: Vec<Jid>) -> Vec<Jid> {
+    if let Some(list) = turn.document::<BlockList>() {
+        jids.retain(|jid| !list.blocks(jid));
+    }
+    jids
+}
+
+/// Ends all subscriptions of an account that is being removed, so that its contacts do not keep them.
+pub(crate) fn part_from_all(turn: &mut Turn<'_>) {
+    for contact in turn.document::<Roster>().map(Roster::contacts).unwrap_or_default() {
+        let State { to, from, pending_out, pending_in, .. } = contact.state;
+        if to || pending_out {
+            say(turn, Type::Unsubscribe, &contact.jid);
+        }
+        if from || pending_in {
+            say(turn, Type::Unsubscribed, &contact.jid);
+        }
+    }
 }
 
 /// Gives a presence to all available sessions of the account itself.

@@ -5,11 +5,12 @@ use crate::{
     marks,
     roster::{self, Contact, Roster},
 };
+use bytes::Bytes;
 use kernel::{
     Turn,
     hooks::{Refusal, Relation},
 };
-use linnet_xmpp::{Jid, stanza::Type};
+use linnet_xmpp::{Jid, Stanza, stanza::Type};
 
 pub(super) fn receive(turn: &mut Turn<'_>, _row: u64) -> Result<(), Refusal> {
     match turn.stanza.ty {
@@ -60,7 +61,7 @@ fn subscription(turn: &mut Turn<'_>) {
     let stanza = turn.stanza.clone();
     let from = turn.actor().bare();
     let known = roster.contact(&from);
-    if known.is_none() && roster.contacts().len() >= roster::CONTACTS {
+    if known.is_none() && (roster.is_full() || roster.strangers() >= REQUESTS) {
         // A flood of requests from strangers ends here.
         return;
     }
@@ -72,7 +73,7 @@ fn subscription(turn: &mut Turn<'_>) {
         contact.request = None;
     } else if stanza.ty == Type::Subscribe && does.deliver {
         // Shown again to each session that comes online, until it is answered (§3.1.3).
-        contact.request = Some(stanza.to_bytes());
+        contact.request = Some(request(&stanza));
     }
     if does.deliver {
         let account = turn.account;
@@ -94,4 +95,20 @@ fn subscription(turn: &mut Turn<'_>) {
         (true, false) => hide_from(turn, &from),
         _ => {}
     }
+}
+
+/// Requests of strangers that wait for an answer.
+const REQUESTS: usize = 100;
+
+/// Bytes of a request that are kept with what it says; of a longer one only who asks.
+const REQUEST_BYTES: usize = 2048;
+
+fn request(stanza: &Stanza) -> Bytes {
+    let whole = stanza.to_bytes();
+    if whole.len() <= REQUEST_BYTES {
+        return whole;
+    }
+    let mut bare = stanza.clone();
+    bare.set_inner(Bytes::new());
+    bare.to_bytes()
 }

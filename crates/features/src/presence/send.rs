@@ -1,7 +1,8 @@
 //! What one's own clients say: broadcast (§4.2, §4.4, §4.5), directed presence (§4.6) and subscriptions (§3, A.2).
 
-use super::{audience, contacts, from_account, hide_from, priority, show_to, table, tell_own};
+use super::{audience, contacts, from_account, hide_from, priority, show_to, table, tell_own, unblocked};
 use crate::{
+    blocking::BlockList,
     entity, marks,
     roster::{self, Contact, Roster, State},
 };
@@ -23,7 +24,10 @@ pub(super) fn send(turn: &mut Turn<'_>, stanza: &mut Stanza) -> Result<Onward, R
             unavailable(turn, session, stanza);
             Ok(Onward::Done)
         }
-        (Type::Available | Type::Unavailable, Some(to)) => Ok(directed(turn, session, stanza, to)),
+        (Type::Available | Type::Unavailable, Some(to)) => {
+            directed(turn, session, stanza, to);
+            Ok(Onward::Done)
+        }
         (Type::Subscribe | Type::Subscribed | Type::Unsubscribe | Type::Unsubscribed, Some(to)) => {
             subscription(turn, stanza, to.bare())
         }
@@ -73,8 +77,10 @@ fn greet(turn: &mut Turn<'_>, session: &Attached) {
     probe.from = Some(session.session.address.clone());
     let to = contacts(turn, |contact| contact.state.to);
     turn.emit(probe, to);
+    let blocked = turn.document::<BlockList>();
     let requests = turn.document::<Roster>().into_iter().flat_map(Roster::contacts);
-    for request in requests.filter_map(|contact| contact.request.clone()) {
+    let shown = requests.filter(|contact| blocked.is_none_or(|list| !list.blocks(&contact.jid)));
+    for request in shown.filter_map(|contact| contact.request.clone()) {
         if let Some(stanza) = Stanza::from_bytes(request) {
             turn.deliver(session, Arc::new(stanza), None);
         }
@@ -83,12 +89,12 @@ fn greet(turn: &mut Turn<'_>, session: &Attached) {
 
 /// §4.5.2: to everybody who has seen it, by broadcast or directly.
 fn unavailable(turn: &mut Turn<'_>, session: &Attached, stanza: &Stanza) {
-    let mut to = session.directed.clone();
+    let mut to = unblocked(turn, session.directed.clone());
     if session.presence.is_some() {
         to.extend(audience(turn));
         let presence = Arc::new(stanza.clone());
         tell_own(turn, &presence, None);
-        if turn.account.available().count() == 1 {
+        if turn.account.exists && turn.account.available().count() == 1 {
             entity::seen(turn);
         }
     }
@@ -107,15 +113,16 @@ pub(super) fn ended(turn: &mut Turn<'_>) {
     }
 }
 
-/// §4.6: remembered until it is taken back, unless the contact gets the broadcast anyway.
-fn directed(turn: &mut Turn<'_>, session: &Attached, stanza: &Stanza, to: Jid) -> Onward {
+/// §4.6: remembered until it is taken back, unless the contact gets the broadcast anyway. It goes the way of the broadcast,
+/// so that neither overtakes the other.
+fn directed(turn: &mut Turn<'_>, session: &Attached, stanza: &Stanza, to: Jid) {
     let roster = turn.document::<Roster>();
     let sees_broadcast = roster.and_then(|roster| roster.contact(&to)).is_some_and(|contact| contact.state.from);
     let is_available = stanza.ty == Type::Available;
     if !(is_available && sees_broadcast && session.presence.is_some()) {
-        turn.set_directed(session, to, is_available);
+        turn.set_directed(session, to.clone(), is_available);
     }
-    Onward::Forward
+    turn.emit(stanza.clone(), vec![to]);
 }
 
 /// §3 and appendix A.2. Subscription stanzas go from bare address to bare address (§3.1.2).
@@ -125,7 +132,7 @@ fn subscription(turn: &mut Turn<'_>, stanza: &mut Stanza, to: Jid) -> Result<Onw
         return Ok(Onward::Done);
     }
     let known = roster.contact(&to);
-    if known.is_none() && roster.contacts().len() >= roster::CONTACTS {
+    if known.is_none() && roster.is_full() {
         return Err(StanzaError::new(Condition::ResourceConstraint).text("your roster is full").into());
     }
     let mut contact = known.cloned().unwrap_or_else(|| Contact::new(to.clone()));

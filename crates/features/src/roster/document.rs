@@ -11,6 +11,12 @@ use store::{MapRow, MapTable, Write};
 /// Rows by contact.
 pub(crate) const TABLE: MapTable = MapTable("roster");
 
+/// Contacts of one account. A roster is held in memory and sent in one piece.
+pub(crate) const CONTACTS: usize = 2000;
+
+/// Bytes of a roster: it is one stanza, and must fit into a mailbox (1 MiB).
+pub(crate) const BYTES: usize = 512 * 1024;
+
 /// Everything known of the contacts of an account.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Roster {
@@ -79,6 +85,12 @@ impl Contact {
         }
     }
 
+    /// Bytes of what the user says of him.
+    pub(crate) fn size(&self) -> usize {
+        let groups: usize = self.groups.iter().map(|group| group.len() + 20).sum();
+        self.jid.as_str().len() + self.name.as_ref().map_or(0, |name| name.len()) + groups + 40
+    }
+
     /// Whether anything is known of him that has to be kept.
     pub(crate) fn is_worth_keeping(&self) -> bool {
         self.listed || self.state != State::default()
@@ -141,6 +153,21 @@ impl Roster {
     /// What is known of a contact, by any of his addresses.
     pub fn contact(&self, jid: &Jid) -> Option<&Contact> {
         self.place(jid.bare_str()).ok().map(|place| &self.contacts[place])
+    }
+
+    /// Whether it takes nobody more.
+    pub(crate) fn is_full(&self) -> bool {
+        self.contacts.len() >= CONTACTS
+    }
+
+    /// Contacts who asked for a subscription and are not in the roster.
+    pub(crate) fn strangers(&self) -> usize {
+        self.contacts.iter().filter(|contact| !contact.listed).count()
+    }
+
+    /// Bytes of what the user says of his contacts.
+    pub(crate) fn size(&self) -> usize {
+        self.contacts.iter().map(Contact::size).sum()
     }
 
     fn place(&self, bare: &str) -> Result<usize, usize> {

@@ -44,9 +44,6 @@ pub static FEATURE: Feature = Feature {
     ],
 };
 
-/// Contacts of one account. A roster is held in memory and sent in one piece.
-pub(crate) const CONTACTS: usize = 2000;
-
 /// Who sees the account's presence: its roster says it.
 fn relation(account: &Account, actor: &Jid) -> Relation {
     match account.document::<Roster>().and_then(|roster| roster.contact(actor)) {

@@ -1,6 +1,6 @@
 //! Answers to roster get, set and remove (RFC 6121 §2.1.3 to §2.5).
 
-use super::{CONTACTS, Contact, Roster, State, change};
+use super::{Contact, Roster, State, change, document::BYTES};
 use crate::{marks, presence};
 use bytes::Bytes;
 use kernel::{Turn, hooks::At};
@@ -61,13 +61,18 @@ fn put(
         return Err(StanzaError::new(Condition::NotAllowed).text("you cannot be your own contact"));
     }
     let known = roster.contact(&jid);
-    if known.is_none() && roster.contacts().len() >= CONTACTS {
-        return Err(StanzaError::new(Condition::ResourceConstraint).text("your roster is full"));
+    let full = || StanzaError::new(Condition::ResourceConstraint).text("your roster is full");
+    if known.is_none() && roster.is_full() {
+        return Err(full());
     }
+    let before = known.map_or(0, Contact::size);
     let mut contact = known.cloned().unwrap_or_else(|| Contact::new(jid));
     contact.name = name.map(Into::into);
     contact.groups = groups.into_iter().map(Into::into).collect();
     contact.listed = true;
+    if contact.size() > before && roster.size() - before + contact.size() > BYTES {
+        return Err(full());
+    }
     change(turn, roster, contact);
     Ok(())
 }

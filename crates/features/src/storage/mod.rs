@@ -35,6 +35,9 @@ const VCARD: DocTable = DocTable("vcard");
 /// Elements of one account. Clients keep a handful: bookmarks, settings, annotations.
 const ELEMENTS: u64 = 500;
 
+/// Bytes of an element's name and namespace.
+const KEY_BYTES: usize = 1024;
+
 /// The key of an element: its name cannot have a space, so the pair is unique.
 fn key(name: &str, namespace: &str) -> Box<str> {
     format!("{name} {namespace}").into()
@@ -60,19 +63,22 @@ fn write_private(turn: &mut Turn<'_>) -> Result<Bytes, StanzaError> {
     turn.require(store::Condition::MapFewerThan(PRIVATE, owner.clone(), ELEMENTS));
     for entry in query.entries {
         let (owner, key) = (owner.clone(), key(&entry.name, &entry.ns));
+        if key.len() > KEY_BYTES {
+            return Err(StanzaError::new(Condition::NotAcceptable).text("the name of the element is too long"));
+        }
         turn.write(Write::MapPut { table: PRIVATE, owner, key, second: None, value: entry.xml });
     }
     Ok(Bytes::new())
 }
 
-/// An account without a vCard answers with an empty one to its owner and with item-not-found to others
-/// (XEP-0054 §3.1, §3.3).
+/// An account without a vCard answers with an empty one to its owner and with an error to others (XEP-0054 §3.1, §3.3).
 fn read_vcard(ask: Ask) -> Future<'static, Result<Bytes, StanzaError>> {
     Box::pin(async move {
         match ask.kernel.store.doc(VCARD, ask.owner.as_str()).await.map_err(failed)? {
             Some(xml) => Ok(xml),
             None if ask.at == At::Own => Ok(VCard::question().to_bytes()),
-            None => Err(Condition::ItemNotFound.into()),
+            // §3.3: the same as where there is no such account, so that nobody learns who exists.
+            None => Err(Condition::ServiceUnavailable.into()),
         }
     })
 }
