@@ -28,6 +28,7 @@ pub(crate) struct Connection {
     _alive: watch::Receiver<bool>,
 }
 
+#[expect(clippy::large_enum_variant, reason = "the large one is what the task is for, and lasts longest")]
 enum State {
     Open(Established),
     /// The end tag was written.

@@ -122,7 +122,6 @@ impl Login {
     async fn answer(&mut self, need: Need) -> Option<Answer> {
         let bind = matches!(need, Need::Bind { .. });
         if !bind && !self.visit.attempt(Instant::now()) {
-            tracing::warn!(peer = %self.visit.peer, "an address tries to log in too often; its attempts are refused for a while");
             let failure = Failure::TemporaryAuthFailure;
             return Some(match need {
                 Need::Keys { .. } => Answer::Keys(Err(failure)),

@@ -82,6 +82,8 @@ struct Address {
     unauthenticated: u32,
     connections: Bucket,
     logins: Bucket,
+    /// Until when nothing more is said about refused logins.
+    quiet: Option<Instant>,
 }
 
 /// What the addresses of peers have used up.
@@ -111,6 +113,7 @@ impl Addresses {
             unauthenticated: 0,
             connections: Bucket::new(limits.connections_per_minute, now),
             logins: Bucket::new(limits.logins_per_minute, now),
+            quiet: None,
         });
         let most = limits.connections_per_address;
         if most > 0 && entry.unauthenticated >= most {
@@ -149,7 +152,14 @@ impl Visit {
     pub(crate) fn attempt(&self, now: Instant) -> bool {
         let per_minute = self.addresses.limits.logins_per_minute;
         let Some(address) = self.address.filter(|_| per_minute > 0) else { return true };
-        self.addresses.table.lock().get_mut(&address).is_none_or(|entry| entry.logins.take(per_minute, now))
+        let mut table = self.addresses.table.lock();
+        let Some(entry) = table.get_mut(&address) else { return true };
+        let allowed = entry.logins.take(per_minute, now);
+        if !allowed && entry.quiet.is_none_or(|until| now >= until) {
+            entry.quiet = Some(now + Duration::from_secs(60));
+            tracing::warn!(peer = %self.peer, "an address tries to log in too often; its attempts are refused for a while");
+        }
+        allowed
     }
 
     /// The last attempt was no failure.

@@ -24,7 +24,7 @@ pub(crate) fn run() -> anyhow::Result<ExitCode> {
     match matches.subcommand() {
         None | Some(("serve", _)) => serve::run(config()?).map(|()| ExitCode::SUCCESS),
         Some(("check", arguments)) if arguments.get_flag("keys") => {
-            print!("{}", keys::document());
+            crate::print(keys::document().trim_end());
             Ok(ExitCode::SUCCESS)
         }
         Some(("check", _)) => check::run(config()),

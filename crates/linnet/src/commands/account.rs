@@ -71,7 +71,7 @@ fn print(report: &Report, json: bool) -> anyhow::Result<()> {
             .iter()
             .map(|row| report.columns.iter().map(String::as_str).zip(row.iter().map(String::as_str)).collect())
             .collect();
-        println!("{}", serde_json::json!({ "text": report.text, "rows": rows }));
+        crate::print(serde_json::json!({ "text": report.text, "rows": rows }));
         return Ok(());
     }
     if !report.rows.is_empty() {
@@ -82,11 +82,11 @@ fn print(report: &Report, json: bool) -> anyhow::Result<()> {
         let widths: Vec<usize> = report.columns.iter().enumerate().map(|(at, name)| width(at, name)).collect();
         for row in std::iter::once(&report.columns).chain(&report.rows) {
             let cells = row.iter().zip(&widths).map(|(cell, width)| format!("{cell:width$}"));
-            println!("{}", cells.collect::<Vec<_>>().join("  ").trim_end());
+            crate::print(cells.collect::<Vec<_>>().join("  ").trim_end());
         }
     }
     if !report.text.is_empty() {
-        println!("{}", report.text);
+        crate::print(&report.text);
     }
     Ok(())
 }

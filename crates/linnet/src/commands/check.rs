@@ -14,15 +14,15 @@ struct Findings {
 
 impl Findings {
     fn good(&mut self, text: impl AsRef<str>) {
-        println!("ok       {}", text.as_ref());
+        crate::print(format_args!("ok       {}", text.as_ref()));
     }
 
     fn note(&mut self, text: impl AsRef<str>) {
-        println!("note     {}", text.as_ref());
+        crate::print(format_args!("note     {}", text.as_ref()));
     }
 
     fn bad(&mut self, text: impl AsRef<str>) {
-        println!("WRONG    {}", text.as_ref());
+        crate::print(format_args!("WRONG    {}", text.as_ref()));
         self.wrong += 1;
     }
 }
@@ -38,9 +38,9 @@ pub(crate) fn run(config: Result<Config, ConfigError>) -> anyhow::Result<ExitCod
         Err(error) => findings.bad(format!("configuration: {error}")),
     }
     match findings.wrong {
-        0 => println!("Everything is all right."),
-        1 => println!("One thing is wrong."),
-        wrong => println!("{wrong} things are wrong."),
+        0 => crate::print("Everything is all right."),
+        1 => crate::print("One thing is wrong."),
+        wrong => crate::print(format_args!("{wrong} things are wrong.")),
     }
     Ok(if findings.wrong == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

@@ -71,6 +71,6 @@ async fn make(config: &Config, accounts: Vec<(String, String)>) -> anyhow::Resul
         }
     }
     administration.end().await?;
-    println!("{made} accounts were made, {existed} existed, {failed} could not be made.");
+    crate::print(format_args!("{made} accounts were made, {existed} existed, {failed} could not be made."));
     Ok(if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

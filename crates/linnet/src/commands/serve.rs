@@ -35,7 +35,7 @@ async fn serve(config: Config, started: Instant) -> anyhow::Result<()> {
     let summary = summary(&config, &listeners);
     let edge = assemble::edge(&config, kernel.clone(), listeners)?;
     notify::ready();
-    println!("{summary}");
+    crate::print(&summary);
     tracing::info!(version = crate::cli::VERSION, start_ms = started.elapsed().as_millis() as u64, "serving");
 
     let received = tokio::select! {
