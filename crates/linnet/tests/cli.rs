@@ -1,10 +1,16 @@
 //! The binary as people meet it: started, asked, stopped. Ports come from the operating system, everything is bounded in
 //! time, each test has a directory of its own.
 
+use linnet_net::{
+    client::{Client, Config, Event},
+    dns::{Security, Target},
+    tls::Trust,
+};
+use linnet_xmpp::Jid;
 use std::{
     fs,
-    io::{BufRead, BufReader, Read, Write},
-    net::TcpStream,
+    io::{BufRead, BufReader, ErrorKind, Read, Write},
+    net::{SocketAddr, TcpStream},
     os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
     process::{Child, Command, Output, Stdio},
@@ -327,18 +333,91 @@ fn sessions_are_told_that_the_server_stops() {
     let place = Place::new();
     place.good(&["account", "add", "romeo", "--password", "secret"]);
     let server = place.serve();
-    // A stream without login is dropped, a session gets an error: this is the first.
-    let mut stream = TcpStream::connect(server.address("without TLS")).unwrap();
-    stream.set_read_timeout(Some(LIMIT)).unwrap();
-    stream
-        .write_all(b"<stream:stream to='localhost' xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams' version='1.0'>")
-        .unwrap();
-    let mut features = [0; 64];
-    assert!(stream.read(&mut features).unwrap() > 0);
-    server.stop();
-    let mut rest = Vec::new();
-    // The end, whether in order or by a reset.
-    let _ = stream.read_to_end(&mut rest);
+    let address: SocketAddr = server.address("direct TLS").parse().unwrap();
+    let mut config = Config::new(Jid::parse("romeo@localhost").unwrap(), "secret");
+    config.reconnect = None;
+    config.trust = Trust::Anything;
+    let host = address.ip().to_string().into();
+    config.targets = Some(vec![Target { host, port: address.port(), security: Security::Direct }]);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let (_client, mut events) = Client::login(config).await.unwrap();
+        let begin = Instant::now();
+        let stopped = tokio::task::spawn_blocking(move || server.stop());
+        let reason = loop {
+            match tokio::time::timeout(LIMIT, events.next()).await.unwrap() {
+                Some(Event::Offline { reason, .. }) => break reason.to_string(),
+                Some(_) => {}
+                None => panic!("no reason"),
+            }
+        };
+        assert!(reason.contains("system-shutdown"), "{reason}");
+        let log = stopped.await.unwrap();
+        assert!(log.contains("stopped") && !log.contains("did not end in time"), "{log}");
+        assert!(begin.elapsed() < Duration::from_secs(10));
+    });
+}
+
+#[test]
+fn one_address_may_not_have_all_connections() {
+    let place = Place::new();
+    place.configure("");
+    let config = fs::read_to_string(place.0.join("linnet.toml")).unwrap();
+    place.write(&format!("{config}\n[limits]\nexempt = []\nconnections_per_address = 2\nlogins_per_minute = 2\n"));
+    place.good(&["account", "add", "romeo", "--password", "secret"]);
+    let server = place.serve();
+    let address = server.address("STARTTLS");
+    let closed = |stream: &mut TcpStream| {
+        stream.set_read_timeout(Some(Duration::from_millis(500))).unwrap();
+        // A connection that is served says nothing before the client does.
+        !stream.read(&mut [0]).is_err_and(|error| matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut))
+    };
+    let mut streams: Vec<_> = (0..3).map(|_| TcpStream::connect(&address).unwrap()).collect();
+    assert_eq!(streams.iter_mut().map(closed).collect::<Vec<_>>(), [false, false, true]);
+    drop(streams);
+
+    let send = |password: &str| {
+        let output = place.run(&[
+            "send",
+            "--from",
+            "romeo",
+            "--to",
+            "romeo",
+            "--password",
+            password,
+            "--server",
+            &address,
+            "hello",
+        ]);
+        (output.status.success(), text(&output.stderr))
+    };
+    assert!(send("secret").0 && send("secret").0 && send("secret").0);
+    assert!(send("wrong").1.contains("not-authorized"));
+    // Two attempts were made, since the client tries a second mechanism; or one, and this is the second.
+    send("wrong");
+    let (_, error) = send("secret");
+    assert!(error.contains("temporary-auth-failure"), "{error}");
+    assert!(server.stop().contains("too often"));
+}
+
+#[test]
+fn garbage_and_silence_do_no_harm() {
+    let place = Place::new();
+    place.good(&["account", "add", "romeo", "--password", "secret"]);
+    let server = place.serve();
+    let mut silent = Vec::new();
+    for kind in ["STARTTLS", "direct TLS", "without TLS"] {
+        for garbage in [b"GET / HTTP/1.1\r\n\r\n".as_slice(), &[0; 5000], &[0xff; 5000], b"\x16\x03\x01\x02\x00"] {
+            let mut stream = TcpStream::connect(server.address(kind)).unwrap();
+            stream.write_all(garbage).unwrap();
+            silent.push(stream);
+        }
+    }
+    let address = server.address("STARTTLS");
+    let sent =
+        place.run(&["send", "--from", "romeo", "--to", "romeo", "--password", "secret", "--server", &address, "hello"]);
+    assert!(sent.status.success(), "{}", text(&sent.stderr));
+    assert!(!server.stop().contains("panic"));
 }
 
 #[test]
