@@ -210,15 +210,20 @@ class Ejabberd(Server):
     def __init__(self, certificate, key, peers):
         super().__init__(certificate, key)
         self.root = peers.root
-        self.label = f"ejabberd {peers.versions['ejabberd']}"
+        self.version = peers.versions["ejabberd"]
+        self.label = f"ejabberd {self.version}"
 
     def configure(self, state):
         for folder in ("mnesia", "logs"):
             (state / folder).mkdir(exist_ok=True)
+        # Older ones do not know how to make the tables themselves.
+        makes_tables = int(self.version.split(".")[0]) >= 24
         database = state / "archive.db"
         if not database.exists():
             connection = sqlite3.connect(database)
             connection.execute("PRAGMA journal_mode=WAL")  # stays with the file
+            if not makes_tables:
+                connection.executescript((self.root / "usr/share/ejabberd/sql/lite.sql").read_text())
             connection.close()
         pem = state / "server.pem"
         pem.write_bytes(pathlib.Path(self.certificate).read_bytes() + pathlib.Path(self.key).read_bytes())
@@ -234,8 +239,9 @@ disable_sasl_mechanisms: ["digest-md5", "X-OAUTH2"]
 default_db: mnesia
 sql_type: sqlite
 sql_database: "{database}"
-update_sql_schema: true
+{"update_sql_schema: true" if makes_tables else ""}
 registration_timeout: infinity
+cache_size: 100000
 acme: {{auto: false}}
 listen:
   - {{port: {self.port}, ip: "127.0.0.1", module: ejabberd_c2s, starttls: true, max_stanza_size: 262144, backlog: 1024}}

@@ -415,6 +415,8 @@ impl Kernel {
         }
         let iq = match self.hooks.iq(payload.name(), payload.ns(), stanza.ty == Type::Get, at) {
             Ok(iq) => iq,
+            // What is known there to be read only: nobody writes to the account of somebody else.
+            Err(NoHandler::WrongType) if at == At::Account => return Err(StanzaError::new(Condition::Forbidden).into()),
             Err(NoHandler::WrongType) => return Err(StanzaError::new(Condition::BadRequest).into()),
             Err(NoHandler::UnknownPayload) => return Err(StanzaError::new(Condition::ServiceUnavailable).into()),
         };

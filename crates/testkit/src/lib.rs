@@ -4,6 +4,7 @@
 //! For tests only: what goes wrong panics.
 
 mod context;
+pub mod history;
 mod peer;
 pub mod script;
 mod server;

@@ -2,7 +2,7 @@
 
 use crate::{FakeContext, Peer};
 use features::{FEATURES, accounts};
-use kernel::{Kernel, Settings};
+use kernel::{Feature, Kernel, Settings};
 use linnet_xmpp::{
     Jid,
     stream::{Answer, Need},
@@ -49,7 +49,17 @@ pub fn jid(text: &str) -> Jid {
 impl Server {
     /// Starts on a store.
     pub async fn start(store: Arc<dyn Store>, context: FakeContext, settings: Settings) -> Result<Server, StoreError> {
-        let kernel = Kernel::start(store.clone(), Arc::new(context.clone()), settings, FEATURES).await?;
+        Server::start_with(store, context, settings, FEATURES).await
+    }
+
+    /// Starts with other features than the usual ones.
+    pub async fn start_with(
+        store: Arc<dyn Store>,
+        context: FakeContext,
+        settings: Settings,
+        features: &'static [&'static Feature],
+    ) -> Result<Server, StoreError> {
+        let kernel = Kernel::start(store.clone(), Arc::new(context.clone()), settings, features).await?;
         Ok(Server { kernel, context, store })
     }
 

@@ -75,7 +75,7 @@ fn features(kernel: &Kernel, of: impl Fn(&Feature) -> &'static [&'static str]) -
 fn contacts(kernel: &Kernel) -> Contacts {
     let mut contacts = Contacts::default();
     for (role, addresses) in &kernel.settings.contacts {
-        let slot = match role.as_str() {
+        let slot = match role.trim_end_matches("-addresses") {
             "abuse" => &mut contacts.abuse,
             "admin" => &mut contacts.admin,
             "feedback" => &mut contacts.feedback,
