@@ -77,8 +77,7 @@ impl Edge {
 
     /// Accepts nobody any more, tells all sessions, and waits until what was for them is written, but not too long.
     pub async fn stop(self) {
-        // Nobody listens any more where there was no listener.
-        let _ = self.shared.stopping.send(true);
+        self.shared.stopping.send_replace(true);
         let stopped = async {
             // A login that is being completed at this moment gets its session after the first look.
             while self.shared.stopping.receiver_count() > 0 {

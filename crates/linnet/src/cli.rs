@@ -117,6 +117,7 @@ fn administrative(verb: &'static str, command: &'static Administrative) -> Comma
             made = made.arg(from_input.help(help).conflicts_with(argument.name));
         } else if argument.required {
             let placed = Arg::new(placed(argument.name)).value_name(argument.name.to_uppercase()).help(argument.label);
+            let placed = placed.required_unless_present(argument.name);
             let placed = if many { placed.num_args(1..) } else { placed };
             made = made.arg(placed.action(action).conflicts_with(argument.name));
         }
