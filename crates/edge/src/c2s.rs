@@ -362,6 +362,11 @@ impl Inner {
                         self.rest = input.to_vec();
                         return;
                     }
+                    if session.mailbox.is_heavy() {
+                        // The answers first, then what was asked behind them.
+                        self.rest = input.to_vec();
+                        return;
+                    }
                 }
                 Output::Write(bytes) => self.guard.out().bytes.extend_from_slice(&bytes),
                 Output::Closed(error) => {

@@ -89,7 +89,9 @@ impl Mailbox {
         if inner.closed.is_some() {
             return Err(item);
         }
-        if inner.live.len() >= limits::MAILBOX_ITEMS || inner.bytes + item.size() > limits::MAILBOX_BYTES {
+        // A single item is always taken, however large: the limits of stanzas bound it.
+        let is_full = inner.live.len() >= limits::MAILBOX_ITEMS || inner.bytes + item.size() > limits::MAILBOX_BYTES;
+        if is_full && !inner.live.is_empty() {
             let text = "you read more slowly than others write to you";
             inner.closed = Some(Some(StreamError::new(StreamCondition::ResourceConstraint).text(text)));
             inner.overflowed = true;
@@ -146,6 +148,11 @@ impl Mailbox {
             inner.closed = Some(error);
             inner.wake();
         }
+    }
+
+    /// Whether so much waits that the session's own requests should wait too: it would end itself by its own answers.
+    pub fn is_heavy(&self) -> bool {
+        self.inner.lock().bytes > limits::MAILBOX_BYTES / 4
     }
 
     /// Whether the session has been ended.
