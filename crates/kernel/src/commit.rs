@@ -225,7 +225,7 @@ impl Kernel {
 
     /// Performs effects whose writes are durable. May run under owners' locks, so it takes none: what ended sessions did
     /// not take is returned, and owners whose outboxes have to be settled are added to `kicked`.
-    fn perform(self: &Arc<Self>, effects: Effects, kicked: &mut Vec<Arc<Owner>>) -> Returned {
+    pub(crate) fn perform(self: &Arc<Self>, effects: Effects, kicked: &mut Vec<Arc<Owner>>) -> Returned {
         let mut returned = Returned::new();
         for delivery in effects.deliveries {
             if let Err(item) = delivery.session.mailbox.push(delivery.item) {

@@ -22,16 +22,19 @@ pub(crate) fn later(kernel: &Arc<Kernel>, returned: Returned) {
     kernel.context.spawn(Box::pin(async move { now(&kernel2, returned) }));
 }
 
-/// Takes items back. Call it without any lock.
-pub(crate) fn now(kernel: &Arc<Kernel>, returned: Returned) {
-    for (session, item) in returned {
-        let owner = session.owner.clone();
-        let mut effects = Effects::default();
-        let kicked = {
+/// Takes items back. Call it without any lock. What goes to another session goes at once, for it is older than all that
+/// is still on its way to durability.
+pub(crate) fn now(kernel: &Arc<Kernel>, mut returned: Returned) {
+    while !returned.is_empty() {
+        let mut kicked = Vec::new();
+        for (session, item) in std::mem::take(&mut returned) {
+            let owner = session.owner.clone();
+            let mut effects = Effects::default();
             let mut account = owner.lock();
             take_back(&mut account, &owner, &session, vec![item], &mut effects);
-            kernel.hand_over(effects, &[&owner], None)
-        };
+            // Ends: a session whose mailbox is closed inherits nothing.
+            returned.extend(kernel.perform(effects, &mut kicked));
+        }
         kernel.settle(kicked);
     }
 }

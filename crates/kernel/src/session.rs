@@ -198,8 +198,16 @@ impl Kernel {
         }
         let mut items = unwritten;
         items.extend(session.mailbox.drain());
-        reroute::take_back(account, owner, session, items, &mut effects);
-        self.hand_over(effects, &[owner], None)
+        let mut back = Effects::default();
+        reroute::take_back(account, owner, session, items, &mut back);
+        // At once: it is older than all that is still on its way to durability.
+        let mut kicked = Vec::new();
+        let returned = self.perform(back, &mut kicked);
+        if !returned.is_empty() {
+            reroute::later(self, returned);
+        }
+        kicked.extend(self.hand_over(effects, &[owner], None));
+        kicked
     }
 
     /// Ends all sessions of an account with an error, at once: their contacts are told, and what they did not take goes
