@@ -42,6 +42,12 @@ pub enum Event {
         /// The id under which the account's log has it (XEP-0359).
         stanza_id: String,
     },
+    /// A session of the account ended with messages that it had not read: they go to other devices, which may have newer
+    /// ones already.
+    Ended {
+        /// The account.
+        account: String,
+    },
 }
 
 /// What is wrong.
@@ -52,7 +58,8 @@ pub enum Fault {
     Lost { id: u64 },
     /// A device received it more than once, or two devices received it under different ids.
     Duplicated { id: u64, device: String },
-    /// A device received an earlier message of a sender after a later one.
+    /// A device received an earlier message of a sender after a later one, and no session ended meanwhile from which the
+    /// earlier one could have come back.
     Reordered { earlier: u64, later: u64, device: String },
     /// Two devices of one account saw two messages in different orders.
     Disagreed { one: u64, other: u64, devices: [String; 2] },
@@ -79,6 +86,8 @@ impl fmt::Display for Fault {
 struct Message<'a> {
     sender: &'a str,
     to: &'a str,
+    /// Where in the history it was sent.
+    sent: usize,
     acknowledged: bool,
     refused: bool,
 }
@@ -86,8 +95,14 @@ struct Message<'a> {
 #[derive(Default)]
 struct Device<'a> {
     account: &'a str,
-    /// Ids in the order of their first arrival.
-    received: Vec<u64>,
+    /// Ids in the order of their first arrival, with their places in the history.
+    received: Vec<(u64, usize)>,
+}
+
+impl Device<'_> {
+    fn has(&self, id: u64) -> bool {
+        self.received.iter().any(|(received, _)| *received == id)
+    }
 }
 
 /// Everything that is wrong with a history, each fault once.
@@ -96,7 +111,7 @@ pub fn judge(history: &[Event]) -> BTreeSet<Fault> {
     let messages = messages(history);
     let mut devices: BTreeMap<&str, Device<'_>> = BTreeMap::new();
     let mut ids: BTreeMap<u64, &str> = BTreeMap::new();
-    for event in history {
+    for (place, event) in history.iter().enumerate() {
         let Event::Received { account, device, id, stanza_id } = event else { continue };
         let known = messages.get(id).filter(|message| message.to == account && !message.refused);
         if known.is_none() {
@@ -104,20 +119,20 @@ pub fn judge(history: &[Event]) -> BTreeSet<Fault> {
         }
         let seen = devices.entry(device).or_insert_with(|| Device { account, received: Vec::new() });
         let same_id = *ids.entry(*id).or_insert(stanza_id) == stanza_id;
-        if seen.received.contains(id) || !same_id {
+        if seen.has(*id) || !same_id {
             faults.insert(Fault::Duplicated { id: *id, device: device.clone() });
         } else {
-            seen.received.push(*id);
+            seen.received.push((*id, place));
         }
     }
     for (id, message) in &messages {
-        let arrived = devices.values().any(|device| device.account == message.to && device.received.contains(id));
+        let arrived = devices.values().any(|device| device.account == message.to && device.has(*id));
         if message.acknowledged && !message.refused && !arrived {
             faults.insert(Fault::Lost { id: *id });
         }
     }
     for (name, device) in &devices {
-        check_order(name, device, &messages, &mut faults);
+        check_order(name, device, history, &messages, &mut faults);
     }
     check_agreement(&devices, &mut faults);
     faults
@@ -125,10 +140,10 @@ pub fn judge(history: &[Event]) -> BTreeSet<Fault> {
 
 fn messages(history: &[Event]) -> BTreeMap<u64, Message<'_>> {
     let mut messages: BTreeMap<u64, Message<'_>> = BTreeMap::new();
-    for event in history {
+    for (sent, event) in history.iter().enumerate() {
         match event {
             Event::Sent { sender, to, id } => {
-                messages.insert(*id, Message { sender, to, ..Message::default() });
+                messages.insert(*id, Message { sender, to, sent, ..Message::default() });
             }
             Event::Acknowledged { sender, up_to } => {
                 let earlier = messages.range_mut(..=up_to).filter(|(_, message)| message.sender == sender);
@@ -139,19 +154,29 @@ fn messages(history: &[Event]) -> BTreeMap<u64, Message<'_>> {
                     message.refused = true;
                 }
             }
-            Event::Received { .. } => {}
+            Event::Received { .. } | Event::Ended { .. } => {}
         }
     }
     messages
 }
 
 /// Ids are given in the order of sending.
-fn check_order(name: &str, device: &Device<'_>, messages: &BTreeMap<u64, Message<'_>>, faults: &mut BTreeSet<Fault>) {
+fn check_order(
+    name: &str,
+    device: &Device<'_>,
+    history: &[Event],
+    messages: &BTreeMap<u64, Message<'_>>,
+    faults: &mut BTreeSet<Fault>,
+) {
     let mut newest: BTreeMap<&str, u64> = BTreeMap::new();
-    for id in &device.received {
+    for (id, place) in &device.received {
         let Some(message) = messages.get(id) else { continue };
         let last = newest.entry(message.sender).or_default();
-        if id < last {
+        let came_back = || {
+            let ended = |event: &Event| matches!(event, Event::Ended { account } if account == device.account);
+            history.get(message.sent..*place).is_some_and(|between| between.iter().any(ended))
+        };
+        if id < last && !came_back() {
             faults.insert(Fault::Reordered { earlier: *id, later: *last, device: name.to_owned() });
         }
         *last = (*last).max(*id);
@@ -161,9 +186,9 @@ fn check_order(name: &str, device: &Device<'_>, messages: &BTreeMap<u64, Message
 fn check_agreement(devices: &BTreeMap<&str, Device<'_>>, faults: &mut BTreeSet<Fault>) {
     for (a_name, a) in devices {
         for (b_name, b) in devices.iter().filter(|(name, b)| *name > a_name && b.account == a.account) {
-            let place: BTreeMap<u64, usize> = b.received.iter().enumerate().map(|(place, id)| (*id, place)).collect();
+            let place: BTreeMap<u64, usize> = b.received.iter().copied().collect();
             let common: Vec<(u64, usize)> =
-                a.received.iter().filter_map(|id| place.get(id).map(|place| (*id, *place))).collect();
+                a.received.iter().filter_map(|(id, _)| place.get(id).map(|place| (*id, *place))).collect();
             for pair in common.windows(2).filter(|pair| pair[0].1 > pair[1].1) {
                 let devices = [(*a_name).to_owned(), (*b_name).to_owned()];
                 faults.insert(Fault::Disagreed { one: pair[0].0, other: pair[1].0, devices });
@@ -219,6 +244,10 @@ mod tests {
     fn a_wrong_order_is_seen_within_a_device_and_between_two() {
         let history = [sent(1), sent(2), received("j", 2), received("j", 1)];
         assert_eq!(faults(&history), [Fault::Reordered { earlier: 1, later: 2, device: "j".into() }]);
+        let ended = Event::Ended { account: "juliet".into() };
+        assert_eq!(faults(&[sent(1), sent(2), received("j", 2), ended.clone(), received("j", 1)]), []);
+        let history = [ended, sent(1), sent(2), received("j", 2), received("j", 1)];
+        assert_eq!(faults(&history).len(), 1);
         let other = Event::Sent { sender: "tybalt/a".into(), to: "juliet".into(), id: 2 };
         let history = [sent(1), other, received("j", 1), received("j", 2), received("k", 2), received("k", 1)];
         let devices = ["j".into(), "k".into()];

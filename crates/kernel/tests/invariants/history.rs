@@ -85,6 +85,7 @@ impl Play {
         // What the socket had taken over and not accepted.
         let most = self.random.below(4) as usize;
         let taken: Vec<_> = std::iter::from_fn(|| client.peer.take().and_then(Result::ok)).take(most).collect();
+        self.history.push(Event::Ended { account: client.user.to_owned() });
         client.peer.end(taken);
     }
 
