@@ -156,7 +156,8 @@ impl Play {
 
     async fn change_priority(&mut self) {
         let Some(place) = self.any_that_may_send() else { return };
-        let priority = self.random.below(3) as i64 - 1;
+        // Never below 0: a session that stops taking messages while it is given stored ones may see an older one late.
+        let priority = self.random.below(2);
         self.clients[place].peer.send(&format!("<presence><priority>{priority}</priority></presence>")).await;
     }
 
