@@ -61,7 +61,8 @@ impl Relay {
         Ok((from, to))
     }
 
-    async fn end(&self) -> io::Result<Wire> {
+    /// Opens one connection, which belongs to no pair yet.
+    pub(crate) async fn end(&self) -> io::Result<Wire> {
         let tcp = TcpStream::connect(self.address).await?;
         tcp.set_nodelay(true)?;
         Ok(Wire::over(if self.tls { tls(tcp, "localhost").await? } else { Socket::Plain(tcp) }))
@@ -114,6 +115,9 @@ async fn meet(mut own: Box<dyn Duplex>, waiting: Arc<Waiting>) -> io::Result<()>
     let mut hello = [0; 5];
     own.read_exact(&mut hello).await?;
     let [name @ .., side] = hello;
+    if !matches!(side, b'<' | b'>') {
+        return own.shutdown().await;
+    }
     let other = {
         let mut table = waiting.0.lock().unwrap_or_else(PoisonError::into_inner);
         match table.remove(&name) {

@@ -1,4 +1,4 @@
-//! Logins: from TCP connect over STARTTLS and SCRAM to a bound resource, 32 at a time.
+//! Logins: from TCP connect over STARTTLS and SCRAM to a bound resource, 32 at a time. On the relay: the handshake alone.
 
 use std::io;
 use std::sync::Arc;
@@ -7,17 +7,18 @@ use std::time::{Duration, Instant};
 
 use tokio::task::JoinSet;
 
-use super::{Pending, Run, Scenario};
+use super::{Pending, Run, Scenario, Subject};
 use crate::figure::{Figure, percentile_ms};
-use crate::session::Target;
 use crate::setup::{self, USERS};
 use crate::window::Gauge;
+use crate::wire::Wire;
 
 pub(crate) const SCENARIO: Scenario = Scenario {
     name: "login",
-    about: "32 clients at a time connect, log in with SCRAM-SHA-1, bind a resource and leave; accounts take turns.",
+    about: "32 clients at a time connect, log in with SCRAM-SHA-1, bind a resource and leave; accounts take turns. \
+            The relay does the TLS handshake and nothing else.",
     variants: &["STARTTLS + SCRAM", "plain TCP + SCRAM"],
-    on_relay: &[],
+    on_relay: &["STARTTLS + SCRAM"],
     run,
 };
 
@@ -27,10 +28,10 @@ const AT_ONCE: usize = 32;
 fn run(run: Run, variant: &'static str) -> Pending {
     Box::pin(async move {
         let tls = variant == "STARTTLS + SCRAM";
-        let (gauge, next) = (Arc::new(Gauge::default()), Arc::new(AtomicUsize::new(0)));
+        let (gauge, next, subject) = (Arc::new(Gauge::default()), Arc::new(AtomicUsize::new(0)), Arc::new(run.subject));
         let mut workers = JoinSet::new();
         for _ in 0..AT_ONCE {
-            workers.spawn(worker(run.server()?.clone(), tls, next.clone(), gauge.clone()));
+            workers.spawn(worker(subject.clone(), tls, next.clone(), gauge.clone()));
         }
         let mut seen = run.window.watch(run.pid, gauge, workers).await?;
         let cpu = Figure::less("server-CPU ms per login", seen.cpu_s * 1000.0 / seen.count);
@@ -44,7 +45,7 @@ fn run(run: Run, variant: &'static str) -> Pending {
 }
 
 async fn worker(
-    target: Arc<Target>,
+    subject: Arc<Subject>,
     tls: bool,
     next: Arc<AtomicUsize>,
     gauge: Arc<Gauge>,
@@ -52,7 +53,7 @@ async fn worker(
     let mut times = Vec::new();
     while !gauge.stopping() {
         let began = Instant::now();
-        let wire = target.login(&setup::user(next.fetch_add(1, Relaxed) % USERS), tls).await?;
+        let wire = enter(&subject, tls, next.fetch_add(1, Relaxed)).await?;
         gauge.add(1);
         if gauge.recording() {
             times.push(began.elapsed());
@@ -61,4 +62,11 @@ async fn worker(
         tokio::spawn(setup::end(wire));
     }
     Ok(times)
+}
+
+async fn enter(subject: &Subject, tls: bool, number: usize) -> io::Result<Wire> {
+    match subject {
+        Subject::Server(target) => target.login(&setup::user(number % USERS), tls).await,
+        Subject::Relay(relay) => relay.end().await,
+    }
 }
