@@ -1,6 +1,7 @@
 //! The state of an account that is loaded: its sessions and the documents that features keep in memory.
 
 use crate::{limits, session::Session};
+use bytes::Bytes;
 use linnet_xmpp::{Jid, Stanza};
 use std::{
     any::{Any, TypeId},
@@ -56,6 +57,8 @@ pub struct Account {
     /// Messages in its log that nobody has read.
     pub stored: u32,
     pub(crate) documents: Vec<(TypeId, Document)>,
+    /// What the store holds of the account, kept while nobody is logged in, for who is about to.
+    pub(crate) value: Option<Bytes>,
     /// Rows that are on their way to a session: not to be given to another.
     pub(crate) in_flight: Vec<InFlight>,
     /// The session that catches up with stored messages.
@@ -81,6 +84,7 @@ impl Account {
             sessions: Vec::new(),
             stored: 0,
             documents: Vec::new(),
+            value: None,
             in_flight: Vec::new(),
             catching_up: None,
         }

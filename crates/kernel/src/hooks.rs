@@ -265,6 +265,8 @@ pub struct Table {
     pub(crate) admit: Vec<Admit>,
     pub(crate) ended: Vec<fn(&mut Turn<'_>)>,
     pub(crate) documents: Vec<DocumentSpec>,
+    /// What is read of an account that is loaded, in the order of `documents`.
+    pub(crate) wanted: store::Wanted,
     pub(crate) offline: Option<(LogTable, u32)>,
     pub(crate) heads: Vec<Head>,
     pub(crate) relation: Option<fn(&Account, &Jid) -> Relation>,
@@ -277,6 +279,14 @@ impl Table {
         for hook in features.iter().flat_map(|feature| feature.hooks) {
             table.add(hook, settings);
         }
+        for spec in &table.documents {
+            match spec.source {
+                Source::Map(map, _) => table.wanted.maps.push(map),
+                Source::Doc(doc, _) => table.wanted.docs.push(doc),
+                Source::Account(_) => {}
+            }
+        }
+        table.wanted.logs.extend(table.offline);
         table
     }
 
@@ -301,6 +311,17 @@ impl Table {
             Hook::Step(step, wanted) if wanted(settings) => self.steps.push(*step),
             Hook::Step(..) => {}
         }
+    }
+
+    /// The documents of an account, made of what was read as `wanted`.
+    pub(crate) fn documents_of(&self, loaded: &store::Loaded) -> Vec<(TypeId, Document)> {
+        let (mut maps, mut docs) = (loaded.maps.iter(), loaded.docs.iter());
+        let decode = |spec: &DocumentSpec| match spec.source {
+            Source::Map(_, decode) => decode(maps.next().cloned().unwrap_or_default()),
+            Source::Doc(_, decode) => decode(docs.next().cloned().flatten()),
+            Source::Account(decode) => decode(&loaded.account),
+        };
+        self.documents.iter().map(|spec| spec.type_id).zip(self.documents.iter().map(decode)).collect()
     }
 
     /// The command with this node.

@@ -2,7 +2,8 @@
 //! lock; never more than two are locked, in the order of their addresses; one that is pinned (somebody holds it, or an
 //! entry of it is not yet performed) is never evicted.
 
-use crate::{Kernel, account::Account, hooks::Source, limits, outbox::Outbox};
+use crate::{Kernel, account::Account, limits, outbox::Outbox};
+use bytes::Bytes;
 use hashbrown::HashMap;
 use linnet_xmpp::Jid;
 use parking_lot::{Mutex, MutexGuard};
@@ -167,27 +168,17 @@ impl Kernel {
         let generation = owner.generation.load(Ordering::Acquire);
         self.barrier().await;
         let text = bare.as_str();
-        let value = self.store.account(text).await?;
-        let exists = value.is_some();
-        let mut documents = Vec::new();
-        let mut stored = 0;
-        if let Some(value) = value {
-            for spec in &self.hooks.documents {
-                let document = match spec.source {
-                    Source::Map(table, decode) => decode(self.store.map_rows(table, text, None, usize::MAX).await?),
-                    Source::Doc(table, decode) => decode(self.store.doc(table, text).await?),
-                    Source::Account(decode) => decode(&value),
-                };
-                documents.push((spec.type_id, document));
-            }
-            for (table, flags) in self.hooks.offline.iter() {
-                stored = self.store.log_count(*table, text, *flags).await? as u32;
-            }
-        }
+        let loaded = self.store.load(text, &self.hooks.wanted).await?;
         let mut account = owner.lock();
-        account.exists = exists;
-        account.stored = stored;
-        account.documents = documents;
+        account.exists = loaded.is_some();
+        account.stored = 0;
+        account.documents = Vec::new();
+        account.value = None;
+        if let Some(loaded) = loaded {
+            account.stored = loaded.logs.iter().sum::<u64>() as u32;
+            account.documents = self.hooks.documents_of(&loaded);
+            account.value = account.sessions.is_empty().then_some(loaded.account);
+        }
         owner.loaded.store(generation, Ordering::Release);
         drop(account);
         Ok(owner)
@@ -206,6 +197,21 @@ impl Kernel {
     /// All owners that have sessions, in the order of their addresses.
     pub fn owners_online(&self) -> Vec<Arc<Owner>> {
         self.owners.with_sessions()
+    }
+
+    /// The value of an account; `None` if there is none.
+    pub async fn account_value(&self, bare: &Jid) -> Result<Option<Bytes>, StoreError> {
+        let owner = self.owner(bare).await?;
+        let (exists, value) = {
+            let account = owner.lock();
+            (account.exists, account.value.clone())
+        };
+        match value {
+            Some(value) => Ok(Some(value)),
+            // One that is logged in does not keep it in memory.
+            None if exists => self.store.account(bare.bare_str()).await,
+            None => Ok(None),
+        }
     }
 
     /// Held while the value of an account is read, changed and written, so that no change is lost.

@@ -117,6 +117,7 @@ impl Kernel {
                 // At once: what it says at its end must not come after what the new session says.
                 kicked = self.detach(&mut account, &older, Vec::new());
             }
+            account.value = None;
             account.sessions.push(Attached {
                 session: session.clone(),
                 presence: None,

@@ -22,8 +22,8 @@ use std::path::Path;
 use std::sync::mpsc;
 use std::thread::JoinHandle;
 use store::{
-    DocTable, Entry, Future, LogQuery, LogRow, LogTable, MapRow, MapTable, Outcome, OwnedRow, OwnedValue, Store,
-    StoreError,
+    DocTable, Entry, Future, Loaded, LogQuery, LogRow, LogTable, MapRow, MapTable, Outcome, OwnedRow, OwnedValue,
+    Store, StoreError, Wanted,
 };
 use tokio::sync::oneshot;
 
@@ -112,6 +112,11 @@ impl Store for Sqlite {
     fn account(&self, owner: &str) -> Future<'_, Result<Option<Bytes>, StoreError>> {
         let owner = owner.to_owned();
         self.readers.read(move |connection| queries::account(connection, &owner))
+    }
+
+    fn load<'a>(&'a self, owner: &'a str, wanted: &'a Wanted) -> Future<'a, Result<Option<Loaded>, StoreError>> {
+        let (owner, wanted) = (owner.to_owned(), wanted.clone());
+        self.readers.read(move |connection| queries::load(connection, &owner, &wanted))
     }
 
     fn accounts(&self, after: Option<&str>, limit: usize) -> Future<'_, Result<Vec<OwnedValue>, StoreError>> {

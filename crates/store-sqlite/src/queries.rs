@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, OptionalExtension, Row, params};
-use store::{DocTable, LogQuery, LogRow, LogTable, MAX_ID, MapRow, MapTable};
+use store::{DocTable, Loaded, LogQuery, LogRow, LogTable, MAX_ID, MapRow, MapTable, Wanted};
 
 macro_rules! of_owner {
     ($shape:literal) => {
@@ -59,6 +59,15 @@ const LOG_PEER_BACKWARDS: &str = log_rows!("log_rows INDEXED BY log_rows_peer", 
 
 pub(crate) fn account(connection: &Connection, owner: &str) -> rusqlite::Result<Option<Bytes>> {
     connection.prepare_cached(ACCOUNT)?.query_row([owner], |row| bytes(row, 0)).optional()
+}
+
+pub(crate) fn load(connection: &Connection, owner: &str, wanted: &Wanted) -> rusqlite::Result<Option<Loaded>> {
+    let Some(account) = account(connection, owner)? else { return Ok(None) };
+    let docs = wanted.docs.iter().map(|table| doc(connection, *table, owner));
+    let maps = wanted.maps.iter().map(|table| map_rows(connection, *table, owner, None, usize::MAX));
+    let logs = wanted.logs.iter().map(|(table, flags)| log_count(connection, *table, owner, *flags));
+    let (docs, maps) = (docs.collect::<Result<_, _>>()?, maps.collect::<Result<_, _>>()?);
+    Ok(Some(Loaded { account, docs, maps, logs: logs.collect::<Result<_, _>>()? }))
 }
 
 pub(crate) fn accounts(

@@ -226,6 +226,30 @@ pub enum StoreError {
     Refused(String),
 }
 
+/// What [`Store::load`] reads of an owner beside the account's value.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Wanted {
+    /// Documents.
+    pub docs: Vec<DocTable>,
+    /// All rows of maps.
+    pub maps: Vec<MapTable>,
+    /// Counts of rows with at least one of the flags.
+    pub logs: Vec<(LogTable, u32)>,
+}
+
+/// What [`Store::load`] has read, in the order in which it was wanted.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Loaded {
+    /// The account's value.
+    pub account: Bytes,
+    /// Documents.
+    pub docs: Vec<Option<Bytes>>,
+    /// Rows in the order of their sequence.
+    pub maps: Vec<Vec<MapRow>>,
+    /// Counts.
+    pub logs: Vec<u64>,
+}
+
 /// A back end. Reads see all that `apply` has reported done.
 pub trait Store: Send + Sync + std::fmt::Debug + 'static {
     /// Applies entries in order in one durable transaction: after `Ok`, everything that is `Done` survives a crash and
@@ -235,6 +259,24 @@ pub trait Store: Send + Sync + std::fmt::Debug + 'static {
     fn apply(&self, batch: Vec<Entry>) -> Future<'_, Result<Vec<Outcome>, StoreError>>;
     /// An account's value.
     fn account(&self, owner: &str) -> Future<'_, Result<Option<Bytes>, StoreError>>;
+    /// All that a server keeps in memory of an account, in one turn; `None` if there is no such account. Back ends whose
+    /// reads have to travel do better than this: a login is little else.
+    fn load<'a>(&'a self, owner: &'a str, wanted: &'a Wanted) -> Future<'a, Result<Option<Loaded>, StoreError>> {
+        Box::pin(async move {
+            let Some(account) = self.account(owner).await? else { return Ok(None) };
+            let mut loaded = Loaded { account, ..Loaded::default() };
+            for table in &wanted.docs {
+                loaded.docs.push(self.doc(*table, owner).await?);
+            }
+            for table in &wanted.maps {
+                loaded.maps.push(self.map_rows(*table, owner, None, usize::MAX).await?);
+            }
+            for (table, flags) in &wanted.logs {
+                loaded.logs.push(self.log_count(*table, owner, *flags).await?);
+            }
+            Ok(Some(loaded))
+        })
+    }
     /// Accounts in order of their address, after the one given.
     fn accounts(&self, after: Option<&str>, limit: usize) -> Future<'_, Result<Vec<OwnedValue>, StoreError>>;
     /// How many accounts there are.

@@ -149,7 +149,7 @@ pub async fn remove(kernel: &Arc<Kernel>, account: &Jid) -> Result<(), CommandEr
 
 /// An account's value; not found if there is none.
 pub(super) async fn read(kernel: &Kernel, account: &Jid) -> Result<Option<Credentials>, CommandError> {
-    let Some(value) = kernel.store.account(account.bare_str()).await? else { return Ok(None) };
+    let Some(value) = kernel.account_value(account).await? else { return Ok(None) };
     let damaged = || CommandError::Fault(format!("what is stored of {} cannot be read", account.bare_str()));
     Credentials::decode(&value).map(Some).ok_or_else(damaged)
 }

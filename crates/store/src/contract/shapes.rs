@@ -1,9 +1,10 @@
 //! Accounts, documents and maps, and the removal of all that an owner has.
 
 use super::{
-    Bench, Case, DOC, DOC_B, LOG, LOG_B, MAP, MAP_B, account_put, account_remove, append, doc_put, map_put, map_remove,
+    Bench, Case, DOC, DOC_B, LOG, LOG_B, MAP, MAP_B, account_put, account_remove, append, block_on, doc_put, map_put,
+    map_remove,
 };
-use crate::{MAX_KEY_BYTES, MapRow, Write};
+use crate::{MAX_KEY_BYTES, MapRow, Wanted, Write};
 use bytes::Bytes;
 
 pub(super) const CASES: &[Case] = &[
@@ -15,6 +16,7 @@ pub(super) const CASES: &[Case] = &[
     ("any text is a key, any bytes are a value", any_text_is_a_key),
     ("large values", large_values),
     ("removing an account removes all it owns", removing_an_account_removes_all_it_owns),
+    ("what is loaded at once is what is read one by one", loading_is_reading),
     ("an owner without account can be removed", an_owner_without_account_can_be_removed),
 ];
 
@@ -258,4 +260,21 @@ fn an_owner_without_account_can_be_removed(bench: &Bench<'_>) {
     bench.write(vec![account_remove("room@muc.example.org")]);
     assert_eq!(bench.doc(DOC, "room@muc.example.org"), None);
     assert_eq!((bench.log_bodies(), bench.account_count()), (0, 0));
+}
+
+fn loading_is_reading(bench: &Bench<'_>) {
+    let wanted = Wanted { docs: vec![DOC_B, DOC], maps: vec![MAP], logs: vec![(LOG, 2), (LOG, 0)] };
+    let load = || block_on(bench.subject.store.load("a@example.org", &wanted)).unwrap();
+    bench.write(vec![doc_put(DOC, "a@example.org", "1"), map_put(MAP, "a@example.org", "k", None)]);
+    assert_eq!(load(), None, "there is no such account");
+    bench.write(vec![
+        account_put("a@example.org", "v"),
+        append(LOG, &[("a@example.org", 1, "p", 1)], "b"),
+        append(LOG, &[("a@example.org", 2, "p", 3)], "b"),
+    ]);
+    let loaded = load().unwrap();
+    assert_eq!(loaded.account, "v");
+    assert_eq!(loaded.docs, [None, Some("1".into())]);
+    assert_eq!(loaded.maps, [bench.rows(MAP, "a@example.org")]);
+    assert_eq!(loaded.logs, [1, 2]);
 }
