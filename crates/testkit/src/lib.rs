@@ -9,6 +9,8 @@ mod peer;
 pub mod script;
 mod server;
 
+pub use features::FEATURES;
+
 pub use context::{EPOCH_SECONDS, FakeContext, Random};
 pub use peer::{Peer, stanza};
 pub use server::{DOMAIN, PASSWORD, Server, jid, quiet, settings};

@@ -11,7 +11,7 @@ use std::{
     task::{Wake, Waker},
 };
 use store::memory::Memory;
-use testkit::{FakeContext, PASSWORD, Server, settings};
+use testkit::{FEATURES, FakeContext, PASSWORD, Server, settings};
 
 #[derive(Default)]
 struct Woken(AtomicUsize);
@@ -82,7 +82,7 @@ static BOMB: Feature = Feature {
 
 #[tokio::test]
 async fn a_panic_in_a_hook_costs_one_stanza() {
-    let all: Vec<&'static Feature> = features::FEATURES.iter().copied().chain([&BOMB]).collect();
+    let all: Vec<&'static Feature> = FEATURES.iter().copied().chain([&BOMB]).collect();
     let (store, context) = (Arc::new(Memory::new()), FakeContext::new(1));
     let server = Server::start_with(store, context, settings(), Vec::leak(all)).await.unwrap();
     for name in ["romeo", "juliet"] {
