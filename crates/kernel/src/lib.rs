@@ -15,6 +15,7 @@ pub mod effects;
 pub mod hooks;
 mod ids;
 pub mod lane;
+mod later;
 pub mod limits;
 pub mod mailbox;
 mod offline;

@@ -9,7 +9,7 @@ use crate::{
     Kernel,
     account::Account,
     effects::{Cause, Delivery, Effects},
-    hooks::{Ask, At, Handler, Iq, NoHandler, Onward, Refusal, Side},
+    hooks::{At, Handler, Iq, NoHandler, Onward, Refusal, Side},
     limits,
     mailbox::Item,
     outbox,
@@ -25,7 +25,7 @@ use linnet_xmpp::{
 };
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
-    sync::{Arc, atomic::Ordering},
+    sync::Arc,
 };
 
 /// Where a stanza enters.
@@ -437,44 +437,6 @@ impl Kernel {
             }
         }
         Ok(())
-    }
-
-    /// Answers an iq beside its lane, behind everything that was handed over before, so that one reads one's own writes.
-    fn ask_later(self: &Arc<Self>, session: &Arc<Session>, iq: &'static Iq, at: At, owner: Jid, stanza: &Arc<Stanza>) {
-        let Handler::Later(run) = iq.handler else { return };
-        if session.later.fetch_add(1, Ordering::AcqRel) as usize >= limits::LATER {
-            session.later.fetch_sub(1, Ordering::AcqRel);
-            let text = "too many requests at once; wait for the answers";
-            let error = StanzaError::new(Condition::ResourceConstraint).text(text);
-            if let Some(reply) = stanza.error(&error) {
-                // A session that has gone needs no answer.
-                let _ = session.mailbox.push(Item::plain(Arc::new(reply)));
-            }
-            return;
-        }
-        let (kernel, stanza, slot) = (self.clone(), stanza.clone(), Slot(session.clone()));
-        self.context.spawn(Box::pin(async move {
-            kernel.barrier().await;
-            let ask = Ask { kernel, stanza: stanza.clone(), at, owner, session: Some(slot.0.clone()) };
-            let reply = match run(ask).await {
-                Ok(answer) => Some(stanza.result(answer)),
-                Err(error) => stanza.error(&error),
-            };
-            if let Some(mut reply) = reply {
-                reply.to = Some(slot.0.address.clone());
-                // A session that has gone needs no answer.
-                let _ = slot.0.mailbox.push_pulled(Item::plain(Arc::new(reply))).await;
-            }
-        }));
-    }
-}
-
-/// One of the requests that a session may have under way; given back even if the handler panics.
-struct Slot(Arc<Session>);
-
-impl Drop for Slot {
-    fn drop(&mut self) {
-        self.0.later.fetch_sub(1, Ordering::AcqRel);
     }
 }
 
