@@ -1,6 +1,11 @@
-//! Makes one test of each file in tests/scripts: the macro `each_script!` calls a function with path and text of each.
+//! Makes one test of each file in tests/scripts: the macros call a function with path and text of each.
 
-use std::{env, fmt::Write, fs, path::Path};
+use std::{
+    env,
+    fmt::Write,
+    fs,
+    path::{Path, PathBuf},
+};
 
 fn main() {
     let folder = Path::new(&env::var("CARGO_MANIFEST_DIR").expect("cargo says it")).join("../../tests/scripts");
@@ -11,9 +16,20 @@ fn main() {
         .filter(|path| path.extension().is_some_and(|extension| extension == "txt"))
         .collect();
     paths.sort();
-    let mut text = String::from(
-        "/// Makes a test of each script: it calls the function with the script's path and text.\n\
-         #[macro_export]\nmacro_rules! each_script {\n    ($run:path) => {\n",
+    let read = |path: PathBuf| (fs::read_to_string(&path).expect("a script is text"), path);
+    let scripts: Vec<(String, PathBuf)> = paths.into_iter().map(read).collect();
+    let all = scripts.iter().map(|(_, path)| path);
+    let mut text = tests("each_script", "of each script", all);
+    let real = scripts.iter().filter(|(text, _)| !text.contains("\nonly in process:")).map(|(_, path)| path);
+    text.push_str(&tests("each_script_with_a_real_clock", "of each script that needs no pretend clock", real));
+    let out = Path::new(&env::var("OUT_DIR").expect("cargo says it")).join("scripts.rs");
+    fs::write(out, text).expect("OUT_DIR takes files");
+}
+
+fn tests<'a>(macro_name: &str, which: &str, paths: impl Iterator<Item = &'a PathBuf>) -> String {
+    let mut text = format!(
+        "/// Makes a test {which}: it calls the function with the script's path and text.\n\
+         #[macro_export]\nmacro_rules! {macro_name} {{\n    ($run:path) => {{\n"
     );
     for path in paths {
         let path = path.canonicalize().expect("a path");
@@ -24,6 +40,5 @@ fn main() {
             .expect("a string takes all");
     }
     text.push_str("    };\n}\n");
-    let out = Path::new(&env::var("OUT_DIR").expect("cargo says it")).join("scripts.rs");
-    fs::write(out, text).expect("OUT_DIR takes files");
+    text
 }

@@ -17,13 +17,25 @@ pub use server::{DOMAIN, PASSWORD, Server, jid, quiet, settings};
 
 include!(concat!(env!("OUT_DIR"), "/scripts.rs"));
 
-/// Runs a script of tests/scripts in process.
+/// Runs a script of tests/scripts on a server in the same thread, with a store in memory.
 ///
 /// # Panics
 /// With what went wrong.
 pub fn in_process(path: &str, text: &str) {
+    play::<script::InProcess>(&(), path, text);
+}
+
+/// Runs a script of tests/scripts on the program at `binary`, with a store on disk, over sockets.
+///
+/// # Panics
+/// With what went wrong.
+pub fn on_binary(binary: &str, path: &str, text: &str) {
+    play::<script::Binary>(&binary.to_owned(), path, text);
+}
+
+fn play<W: script::World>(ground: &W::Ground, path: &str, text: &str) {
     let script = script::Script::parse(text).unwrap_or_else(|why| panic!("{path}: {why}"));
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
-    let result = runtime.block_on(script::run::<script::InProcess>(&script));
+    let result = runtime.block_on(script::run::<W>(ground, &script));
     result.unwrap_or_else(|why| panic!("{path}: {why}"));
 }

@@ -5,6 +5,7 @@ use features::{FEATURES, accounts};
 use kernel::{Feature, Kernel, Settings};
 use linnet_xmpp::{
     Jid,
+    sasl::Hash,
     stream::{Answer, Need},
 };
 use std::{sync::Arc, time::Duration};
@@ -84,16 +85,17 @@ impl Server {
         accounts::create(&self.kernel, &jid(address), password).await.expect("an account");
     }
 
-    /// Logs in with a password and binds the resource of a full address, as a stream does. `Err`: the condition.
+    /// Logs in with a password and binds the resource of a full address, as a stream with SCRAM does. `Err`: the condition.
     pub async fn login(&self, address: &Jid, password: &str) -> Result<Peer, String> {
         let username = address.local().unwrap_or_default().to_owned();
         let domain: Box<str> = address.domain().into();
-        let need = Need::Verify { username, domain: domain.clone(), password: password.to_owned() };
-        let username = match self.kernel.answer(need).await.0 {
-            Answer::Verified(Ok(username)) => username,
-            Answer::Verified(Err(failure)) => return Err(failure.name().to_owned()),
+        let need = Need::Keys { username: username.clone(), domain: domain.clone(), hash: Hash::Sha256 };
+        match self.kernel.answer(need).await.0 {
+            Answer::Keys(Ok((keys, true))) if keys.verify(password) => {}
+            Answer::Keys(Ok(_)) => return Err("not-authorized".to_owned()),
+            Answer::Keys(Err(failure)) => return Err(failure.name().to_owned()),
             other => return Err(format!("{other:?}")),
-        };
+        }
         let resource = address.resource().map(str::to_owned);
         let need = Need::Bind { username: Some(username), domain, resource };
         match self.kernel.answer(need).await {

@@ -1,3 +1,5 @@
+//! Reading configurations, right and wrong ones.
+
 use super::*;
 
 fn read(text: &str) -> Config {

@@ -1,10 +1,12 @@
 //! Transcripts: what clients send and what they must receive, as plain text. The language is described in
 //! tests/scripts/README.md.
 
+mod binary;
 mod pattern;
 mod run;
 mod world;
 
+pub use binary::Binary;
 pub use pattern::{Captured, Pattern};
 pub use run::run;
 pub use world::{Event, InProcess, World};

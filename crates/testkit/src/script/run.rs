@@ -8,8 +8,8 @@ use linnet_xmpp::Jid;
 use std::collections::BTreeMap;
 
 /// Runs a script on a fresh server. `Err` says in which line what went wrong.
-pub async fn run<W: World>(script: &Script) -> Result<(), String> {
-    let world = W::start(&script.setup).await?;
+pub async fn run<W: World>(ground: &W::Ground, script: &Script) -> Result<(), String> {
+    let world = W::start(ground, &script.setup).await?;
     let mut play = Play { world, clients: BTreeMap::new(), captured: Captured::new() };
     for (line, step) in &script.steps {
         play.step(step).await.map_err(|why| format!("line {line}: {why}"))?;

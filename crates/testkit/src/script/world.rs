@@ -26,8 +26,10 @@ pub enum Event {
 
 /// A server with clients, by their names in the script. `Err`s end the script.
 pub trait World: Sized {
+    /// What the server runs on, e.g. the path of its program.
+    type Ground;
     /// Starts an empty server.
-    fn start(setup: &Setup) -> impl Future<Output = Result<Self, String>>;
+    fn start(ground: &Self::Ground, setup: &Setup) -> impl Future<Output = Result<Self, String>>;
     /// Makes an account.
     fn account(&mut self, address: &Jid, password: &str) -> impl Future<Output = Result<(), String>>;
     /// Logs in and binds. The inner `Err` is the condition of a refusal.
@@ -112,7 +114,9 @@ impl InProcess {
 }
 
 impl World for InProcess {
-    async fn start(setup: &Setup) -> Result<InProcess, String> {
+    type Ground = ();
+
+    async fn start(_: &(), setup: &Setup) -> Result<InProcess, String> {
         let memory = Memory::new();
         let server = InProcess::boot(&memory, FakeContext::new(1), setup).await?;
         Ok(InProcess { server, memory, setup: setup.clone(), clients: BTreeMap::new() })
