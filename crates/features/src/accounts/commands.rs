@@ -1,4 +1,4 @@
-//! Commands about accounts: the first of service administration (XEP-0133 §4.1 to §4.4, §4.6) and of the command line.
+//! Commands about accounts: the first of service administration (XEP-0133 §4.1 to §4.4, §4.7) and of the command line.
 
 use super::credentials::{Credentials, create, remove, set_disabled, set_password};
 use kernel::command::{Argument, ArgumentKind, Call, Command, CommandError, Report};
@@ -26,7 +26,7 @@ pub(super) static ADD: Command = Command {
     },
 };
 
-/// Gives an account a new password (XEP-0133 §4.6).
+/// Gives an account a new password (XEP-0133 §4.7).
 pub(super) static PASSWORD: Command = Command {
     node: "http://jabber.org/protocol/admin#change-user-password",
     name: "account password",

@@ -15,7 +15,7 @@ use linnet_xmpp::{
 };
 use std::sync::Arc;
 
-/// Counts accounts (XEP-0133 §4.12).
+/// Counts accounts (XEP-0133 §4.13).
 pub(super) static USERS_NUM: Command = Command {
     node: "http://jabber.org/protocol/admin#get-registered-users-num",
     name: "account count",
@@ -29,7 +29,7 @@ pub(super) static USERS_NUM: Command = Command {
     },
 };
 
-/// Counts accounts that are on (XEP-0133 §4.14).
+/// Counts accounts that are on (XEP-0133 §4.15).
 pub(super) static ONLINE_NUM: Command = Command {
     node: "http://jabber.org/protocol/admin#get-online-users-num",
     name: "session count",
