@@ -21,6 +21,7 @@ class Terminal:
         self.stream = pyte.ByteStream(self.screen)
         self.changed = asyncio.Event()
         self.process = None
+        self.master = None
 
     async def start(self, command, home):
         """Starts the program with `home` as its home and configuration directory."""
@@ -95,5 +96,6 @@ class Terminal:
             except TimeoutError:
                 self.process.kill()
                 await self.process.wait()
-        asyncio.get_running_loop().remove_reader(self.master)
-        os.close(self.master)
+        if self.master is not None:
+            asyncio.get_running_loop().remove_reader(self.master)
+            os.close(self.master)
