@@ -355,7 +355,12 @@ async fn apply(
 ) -> (bool, bool) {
     let mut all = entries.clone();
     all.extend(notes.clone());
-    match kernel.store.apply(all).await {
+    let mut outcome = kernel.store.apply(all.clone()).await;
+    if let Err(StoreError::Io(_)) = outcome {
+        // It may have been done all the same. The same entries again tell, and are not done twice.
+        outcome = kernel.store.apply(all).await;
+    }
+    match outcome {
         Ok(outcomes) => {
             for (place, outcome) in places.iter().zip(outcomes) {
                 if outcome == Outcome::ConditionFailed && batch[*place].effects.changes_documents {

@@ -3,7 +3,7 @@
 //! and while rows are stored and a session wants them, one session is being given them.
 
 use crate::{
-    Account, Kernel,
+    Account, Attached, Kernel,
     account::InFlight,
     effects::Effects,
     limits,
@@ -85,7 +85,9 @@ impl Kernel {
 /// Takes a row for this session, unless it is on its way to another, was taken a moment ago, or the session has ended.
 fn claim(session: &Arc<Session>, row: u64) -> bool {
     let mut account = session.owner.lock();
-    if account.flies(row) || account.session(session.id).is_none() {
+    // One that has become negative meanwhile gets no more (RFC 6121 §8.5.2.1.1); one that fetches needs no presence.
+    let takes = |attached: &Attached| attached.presence.is_none() || attached.priority >= 0;
+    if account.flies(row) || !account.session(session.id).is_some_and(takes) {
         return false;
     }
     account.in_flight.push(InFlight { row, session: session.id });

@@ -36,6 +36,8 @@ async fn what_was_acknowledged_survives_a_loss_of_power() {
     romeo.send(PING).await;
     quiet().await;
     assert!(romeo.take().is_none());
+    // The process dies with its machine: what it would try again finds no store.
+    faulty.fail(Call::Apply, 1, StoreError::Io("no power".into()), Moment::Before);
     faulty.lose_power();
     drop(server);
     let server = again(&faulty).await;
@@ -43,10 +45,24 @@ async fn what_was_acknowledged_survives_a_loss_of_power() {
 }
 
 #[tokio::test]
-async fn a_commit_of_unknown_outcome_that_was_refused_does_not_come_after_a_loss_of_power() {
+async fn a_commit_of_unknown_outcome_is_settled_by_the_same_entries_again() {
     let (server, faulty) = server(&["romeo", "juliet"]).await;
     let romeo = online(&server, "romeo@example.com/a").await;
     faulty.fail(Call::Apply, 1, StoreError::Io("for a test".into()), Moment::After);
+    romeo.send(&message("juliet@example.com", "m1")).await;
+    romeo.send(PING).await;
+    server.settle().await;
+    assert_eq!(ids(&romeo.read_all()), ["ping"], "no error: it was done");
+    assert_eq!(ids(&stored_for_juliet(&server).await), ["m1"], "once");
+}
+
+#[tokio::test]
+async fn what_was_refused_does_not_come_after_a_loss_of_power() {
+    let (server, faulty) = server(&["romeo", "juliet"]).await;
+    let romeo = online(&server, "romeo@example.com/a").await;
+    for (kth, moment) in [(1, Moment::After), (2, Moment::Before)] {
+        faulty.fail(Call::Apply, kth, StoreError::Io("for a test".into()), moment);
+    }
     romeo.send(&message("juliet@example.com", "m1")).await;
     server.settle().await;
     assert!(romeo.read_all()[0].contains("internal-server-error"));
