@@ -16,7 +16,7 @@ use linnet_net::{
 use linnet_xeps::{Payload, ping::Ping};
 use linnet_xmpp::{
     Jid, Stanza, StanzaError, ns,
-    stanza::{Kind as StanzaKind, Type},
+    stanza::{Condition, Kind as StanzaKind, Type},
     xml::Writer,
 };
 use std::time::Duration;
@@ -101,9 +101,22 @@ async fn send(config: client::Config, to: Jid, text: &str) -> anyhow::Result<()>
     match refused {
         None => Ok(()),
         Some(error) => {
-            let text = error.text.map(|text| format!(": {text}")).unwrap_or_default();
-            bail!("the message was refused ({:?}){text}", error.condition)
+            let name = error.condition.name();
+            match error.text {
+                Some(text) => bail!("the message was refused ({name}): {text}"),
+                None => bail!("the message was refused ({name}){}", in_words(error.condition)),
+            }
         }
+    }
+}
+
+/// What the common refusals mean for who sends a message.
+fn in_words(condition: Condition) -> &'static str {
+    match condition {
+        Condition::ServiceUnavailable => ": there is no such account, or it takes no messages from you",
+        Condition::RemoteServerNotFound => ": this server does not reach other domains",
+        Condition::NotAcceptable => ": you have blocked this address; unblock it first",
+        _ => "",
     }
 }
 
