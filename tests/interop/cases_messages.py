@@ -1,11 +1,15 @@
 """Messages online and offline, and blocking."""
 
+import asyncio
 import datetime
+import random
 
 from runner import case
+from server import CANARY, DOMAIN
 from slix import message, presence, refusal
 from slixmpp.xmlstream import ET
 from words import body
+from xmpp import Client
 
 SID = "{urn:xmpp:sid:0}stanza-id"
 
@@ -96,6 +100,47 @@ async def offline_arrives_in_order(scene):
     await juliet.message(sent[-1])
     got = [s["body"] for s in juliet.seen if s.name == "message"]
     assert got == sent[:-1], got
+
+
+@case(once=True, timeout=60)
+async def slow_reader_gets_everything(scene):
+    """A client that takes nothing for moments, as on a bad network: what waits goes on by itself afterwards."""
+    writer = await scene.account("writer")
+    reader = await scene.account("reader")
+    count, filler = 60, "x" * 100_000
+    for _ in range(4):
+        client = await Client.open(scene.server, True, DOMAIN)
+        await client.login(writer.split("@")[0], scene.password(writer))
+        for number in range(count):
+            client.send(f"<message type='chat' to='{reader}'><body>{CANARY} {number} {filler}</body></message>")
+        await client.ask(f"<iq type='get' id='p' to='{DOMAIN}'><ping xmlns='urn:xmpp:ping'/></iq>", "p", 20)
+        await client.end()
+
+        slow = await Client.open(scene.server, True, DOMAIN)
+        await slow.login(reader.split("@")[0], scene.password(reader))
+        slow.send("<presence/>")
+        stumbling = asyncio.create_task(stumble(slow))
+        got = []
+        while len(got) < count:
+            try:
+                element = await slow.read(5)
+            except TimeoutError:
+                raise AssertionError(f"{len(got)} of {count} messages, then nothing for 5 s") from None
+            if element.tag.endswith("}message"):
+                got.append(int(element.findtext("{jabber:client}body").split()[1]))
+        stumbling.cancel()
+        await slow.end()
+        assert got == list(range(count)), got
+
+
+async def stumble(client):
+    """Lets the client's connection rest again and again."""
+    for _ in range(40):
+        await asyncio.sleep(random.random() * 0.03)
+        client.transport.pause_reading()
+        await asyncio.sleep(random.random() * 0.05)
+        if client.lost is None:
+            client.transport.resume_reading()
 
 
 @case()

@@ -107,13 +107,13 @@ async def _run_one(entry, server, slots, results):
             await asyncio.wait_for(function(scene), timeout)
         except Skipped as why:
             outcome, detail = "skipped", str(why)
-        except TimeoutError:
-            outcome, detail = "FAILED", f"not done after {timeout} s"
         except Exception as error:  # whatever a case raises is its result
             outcome = "FAILED"
             frames = [f for f in traceback.extract_tb(error.__traceback__) if "interop" in f.filename]
             where = " < ".join(f"{f.filename.rsplit('/', 1)[-1]}:{f.lineno}" for f in reversed(frames))
             detail = f"{type(error).__name__}: {str(error)[:1500]}\n    at {where}"
+            if isinstance(error, TimeoutError) and time.monotonic() - began >= timeout:
+                detail = f"not done after {timeout} s\n    at {where}"
         finally:
             try:
                 await asyncio.wait_for(scene.close(), 8)
