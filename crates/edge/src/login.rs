@@ -9,6 +9,7 @@ use crate::{
 };
 use linnet_xmpp::{
     sasl::Failure,
+    stanza::Condition,
     stream::{Accept, Answer, Need, Output},
 };
 use std::{sync::Arc, task::Poll, time::Instant};
@@ -125,6 +126,7 @@ impl Login {
             let failure = Failure::TemporaryAuthFailure;
             return Some(match need {
                 Need::Keys { .. } => Answer::Keys(Err(failure)),
+                Need::SignUp { .. } => Answer::SignedUp(Err(Condition::ResourceConstraint.into())),
                 _ => Answer::Verified(Err(failure)),
             });
         }

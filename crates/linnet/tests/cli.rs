@@ -282,6 +282,32 @@ fn plaintext_is_refused_for_others() {
 }
 
 #[test]
+fn people_sign_up_where_the_configuration_lets_them() {
+    let ask = |place: &Place| {
+        let server = place.serve();
+        let mut stream = TcpStream::connect(server.address("without TLS")).unwrap();
+        stream.set_read_timeout(Some(LIMIT)).unwrap();
+        let header = "<stream:stream xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams' \
+                      to='localhost' version='1.0'>";
+        let account = "<iq type='set' id='ask'><query xmlns='jabber:iq:register'><username>benvolio</username>\
+                       <password>a secret</password></query></iq></stream:stream>";
+        stream.write_all(format!("{header}{account}").as_bytes()).unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        server.stop();
+        answer
+    };
+    let place = Place::new();
+    let answer = ask(&place);
+    assert!(!answer.contains("iq-register") && answer.contains("not-authorized"), "{answer}");
+    place.configure("registration = true\n");
+    let answer = ask(&place);
+    assert!(answer.contains("iq-register") && answer.contains("<iq id='ask' type='result'/>"), "{answer}");
+    assert!(ask(&place).contains("<conflict"));
+    assert!(place.good(&["account", "list"]).contains("benvolio@localhost"));
+}
+
+#[test]
 fn a_damaged_data_directory_is_refused_and_left_alone() {
     let place = Place::new();
     place.good(&["account", "add", "romeo", "--password", "secret"]);
