@@ -263,8 +263,8 @@ impl Inner {
             return false;
         }
         if self.guard.out.as_ref().is_some_and(|out| out.sent > 0) {
-            // The last write is not through.
-            return false;
+            // The last write is not through. When it is, the mailbox has to be asked: nobody is woken for what waits there.
+            return true;
         }
         loop {
             if self.guard.out.as_ref().is_some_and(|out| out.bytes.len() >= limits::WRITE_BATCH) {
