@@ -1,7 +1,9 @@
 //! What the server can do: one folder per family of XEPs. [`FEATURES`] is the only place where order is written.
 
 pub mod accounts;
+pub mod archive;
 pub mod blocking;
+pub mod carbons;
 mod codec;
 pub mod commands;
 pub mod discovery;
@@ -25,6 +27,8 @@ pub static FEATURES: &[&Feature] = &[
     &roster::FEATURE,
     &presence::FEATURE,
     &messages::FEATURE,
+    &carbons::FEATURE,
+    &archive::FEATURE,
     &requests::FEATURE,
     &offline::FEATURE,
     &discovery::FEATURE,

@@ -8,3 +8,5 @@ pub(crate) const INTERESTED: Mark = Mark(1);
 pub(crate) const BLOCK_LIST: Mark = Mark(1 << 1);
 /// Fetches stored messages itself (XEP-0013 §2.2).
 pub(crate) const FETCHES: Mark = Mark(1 << 2);
+/// Gets copies of what the other sessions send and receive (XEP-0280 §4).
+pub(crate) const CARBONS: Mark = Mark(1 << 3);

@@ -103,6 +103,7 @@ fn route() -> String {
         Hook::Receive { kind, .. } => Some(format!("{kind:?}")),
         _ => None,
     });
+    section(&mut text, "copy", |hook| matches!(hook, Hook::Copy(_)).then(|| "messages".to_owned()));
     text.push_str(
         "\n## iq\n\n| payload | namespace | type | addressed to | answered | feature |\n|---|---|---|---|---|---|\n",
     );

@@ -189,7 +189,8 @@ pub enum Hook {
         /// Does it.
         run: fn(&mut Turn<'_>, &mut Stanza) -> Result<Onward, Refusal>,
     },
-    /// Says with which flags a message becomes a row of the account's log; 0: none.
+    /// Says with which flags a message becomes a row of the account's log; 0: none. Asked for the sender's account too;
+    /// both rows share one body.
     Record {
         /// Which log.
         table: LogTable,
@@ -204,6 +205,9 @@ pub enum Hook {
         /// Does it.
         run: fn(&mut Turn<'_>, row: u64) -> Result<(), Refusal>,
     },
+    /// Gives copies of a message to further sessions of the account, once it is known which get it itself. `row` is the
+    /// account's row of it, or 0. On the sender's side, `refused` is what its sender is told where nobody took it.
+    Copy(fn(&mut Turn<'_>, row: u64, refused: Option<&StanzaError>)),
     /// Answers an iq.
     Iq(Iq),
     /// Says whether a session may be made for an account that exists. Reads only.
@@ -246,6 +250,7 @@ type Record = fn(&Turn<'_>) -> u32;
 type Head = fn(&Kernel, HeadKind, &Item, &Jid, &mut Vec<u8>);
 type Stream = fn(Arc<Kernel>, Need) -> Future<'static, Option<Answer>>;
 type Receive = fn(&mut Turn<'_>, u64) -> Result<(), Refusal>;
+type Copies = fn(&mut Turn<'_>, u64, Option<&StanzaError>);
 
 /// The hooks of all features, by the place where they run.
 #[derive(Debug, Default)]
@@ -261,6 +266,7 @@ pub struct Table {
     pub(crate) send: [Option<Send>; 3],
     pub(crate) record: Option<(LogTable, Record)>,
     pub(crate) receive: [Option<Receive>; 3],
+    pub(crate) copies: Vec<Copies>,
     pub(crate) iqs: HashMap<(&'static str, &'static str), Vec<&'static Iq>>,
     pub(crate) admit: Vec<Admit>,
     pub(crate) ended: Vec<fn(&mut Turn<'_>)>,
@@ -297,6 +303,7 @@ impl Table {
             Hook::Send { kind, run } => self.send[*kind as usize] = Some(*run),
             Hook::Record { table, run } => self.record = Some((*table, *run)),
             Hook::Receive { kind, run } => self.receive[*kind as usize] = Some(*run),
+            Hook::Copy(run) => self.copies.push(*run),
             Hook::Iq(iq) => self.iqs.entry((iq.name, iq.ns)).or_default().push(iq),
             Hook::Admit(run) => self.admit.push(*run),
             Hook::Ended(run) => self.ended.push(*run),

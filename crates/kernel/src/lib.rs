@@ -24,6 +24,7 @@ pub mod owner;
 mod reroute;
 pub mod route;
 pub mod session;
+mod sides;
 pub mod turn;
 
 pub use account::{Account, Attached, Mark};

@@ -1,5 +1,5 @@
 //! The way of a stanza, from top to bottom: admit, load, then under the owners' locks the sender's side (guard, rewrite,
-//! send) and the recipient's side (guard, rewrite, record, receive; or iq), and the effects are handed over before the
+//! send) and the recipient's side (guard, rewrite, record, receive, copy; or iq), and the effects are handed over before the
 //! locks are let go. So later stanzas see the new state at once (RFC 6120 §10.1), and no order is lost.
 //!
 //! Everything between load and hand-over is synchronous. Invariant: a stanza that a hook panics on is answered with
@@ -27,6 +27,7 @@ use std::{
     panic::{AssertUnwindSafe, catch_unwind},
     sync::Arc,
 };
+use store::{LogIndex, Write};
 
 /// Where a stanza enters.
 #[derive(Debug, Clone, Copy)]
@@ -45,7 +46,7 @@ impl Origin<'_> {
         }
     }
 
-    fn session(&self) -> Option<&Arc<Session>> {
+    pub(crate) fn session(&self) -> Option<&Arc<Session>> {
         match self {
             Origin::Session(session) => Some(session),
             Origin::Owner(..) => None,
@@ -70,9 +71,15 @@ type Locked<'a> = (&'a Arc<Owner>, &'a mut Account);
 
 /// What the hooks of both sides decided.
 #[derive(Default)]
-struct Passage {
+pub(crate) struct Passage {
     out: Option<Changes>,
-    inward: Option<Changes>,
+    pub(crate) inward: Option<Changes>,
+    /// Of the sender's account, once it is known what became of a message.
+    pub(crate) sent: Option<Changes>,
+    /// The rows of a message in the logs of both sides.
+    pub(crate) rows: Vec<LogIndex>,
+    /// What is logged, if the recipient's side takes it.
+    append: Option<Write>,
     reply: Option<Stanza>,
     later: Option<(&'static Iq, At, Jid)>,
 }
@@ -232,8 +239,13 @@ impl Kernel {
             (Passage::default(), Err(Refusal::Error(StanzaError::new(Condition::InternalServerError))))
         });
         let mut effects = Effects::default();
-        if let (Some(changes), Some((owner, account))) = (passage.out, &mut sender) {
-            changes.apply(owner, account, &mut effects);
+        for changes in [passage.out, passage.sent].into_iter().flatten() {
+            if let Some((owner, account)) = &mut sender {
+                changes.apply(owner, account, &mut effects);
+            }
+        }
+        if result.is_ok() {
+            effects.writes.extend(passage.append);
         }
         if let (Some(changes), true) = (passage.inward, result.is_ok()) {
             // A stanza to one's own account changes the sender's.
@@ -295,7 +307,17 @@ impl Kernel {
                 self.guard(Side::In, account, &current)?;
                 self.iq(At::Account, account, origin, &current, passage)
             }
-            (_, Some(account)) => self.receive_side(account, origin, current, passage),
+            (_, Some(account)) => {
+                let result = self.receive_side(account, origin, &mut current, passage);
+                if let (Kind::Message, Target::Account, Some(sender)) = (current.kind, target, sender) {
+                    self.sent(sender, origin, &current, &result, passage);
+                }
+                if let (Some((table, _)), false) = (self.hooks.record, passage.rows.is_empty()) {
+                    let (rows, body) = (std::mem::take(&mut passage.rows), current.to_bytes());
+                    passage.append = Some(Write::LogAppend { table, rows, body });
+                }
+                result
+            }
             (_, None) => Ok(()),
         }
     }
@@ -318,41 +340,7 @@ impl Kernel {
         Ok(onward)
     }
 
-    /// guard, rewrite, record, receive.
-    fn receive_side(
-        self: &Arc<Self>,
-        account: &Account,
-        origin: Origin<'_>,
-        mut stanza: Arc<Stanza>,
-        passage: &mut Passage,
-    ) -> Result<(), Refusal> {
-        self.guard(Side::In, account, &stanza)?;
-        if !account.exists {
-            return Err(absent(&stanza));
-        }
-        self.rewrite(Side::In, account, &mut stanza);
-        let session = origin.session().map(|session| session.id);
-        let mut turn = Turn::new(self, account, &stanza, Side::In, At::Account, session);
-        let mut row = 0;
-        if let (Kind::Message, Some((table, flags_of))) = (stanza.kind, self.hooks.record) {
-            let flags = flags_of(&turn);
-            if flags != 0 {
-                if account.stored >= limits::STORED {
-                    let text = "too many messages are waiting for this account";
-                    return Err(StanzaError::new(Condition::ServiceUnavailable).text(text).into());
-                }
-                let peer = stanza.from.clone().unwrap_or_else(|| account.address.clone());
-                row = turn.append(table, flags, &peer, self.hooks.offline);
-            }
-        }
-        if let Some(receive) = self.hooks.receive[stanza.kind as usize] {
-            receive(&mut turn, row)?;
-        }
-        passage.inward = Some(turn.into_changes());
-        Ok(())
-    }
-
-    fn guard(self: &Arc<Self>, side: Side, account: &Account, stanza: &Arc<Stanza>) -> Result<(), Refusal> {
+    pub(crate) fn guard(self: &Arc<Self>, side: Side, account: &Account, stanza: &Arc<Stanza>) -> Result<(), Refusal> {
         self.guard_of(side, account, stanza, None)
     }
 
@@ -371,7 +359,7 @@ impl Kernel {
         guards.iter().try_for_each(|guard| guard(&turn))
     }
 
-    fn rewrite(&self, side: Side, account: &Account, stanza: &mut Arc<Stanza>) {
+    pub(crate) fn rewrite(&self, side: Side, account: &Account, stanza: &mut Arc<Stanza>) {
         for rewrite in &self.hooks.rewrites[stanza.kind as usize] {
             if let Some(changed) = rewrite(self, account, side, stanza) {
                 *stanza = Arc::new(changed);
@@ -451,7 +439,7 @@ fn is_bare(stanza: &Stanza) -> bool {
 
 /// What the sender gets for a stanza to nobody: an error for requests and messages, nothing for presence
 /// (RFC 6121 §8.5.1; `stanza.error` gives none for what may not be answered).
-fn absent(stanza: &Stanza) -> Refusal {
+pub(crate) fn absent(stanza: &Stanza) -> Refusal {
     match stanza.kind {
         Kind::Presence => Refusal::Silent,
         Kind::Message if stanza.ty == Type::Headline => Refusal::Silent,

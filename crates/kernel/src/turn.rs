@@ -11,7 +11,6 @@ use crate::{
     owner::Owner,
     session::Session,
 };
-use bytes::Bytes;
 use linnet_xmpp::{Jid, Stanza, stream::StreamError};
 use smallvec::SmallVec;
 use std::{
@@ -19,7 +18,7 @@ use std::{
     sync::Arc,
     time::SystemTime,
 };
-use store::{Condition, LogTable, Write};
+use store::{Condition, LogIndex, Write};
 
 /// One stanza on one side.
 pub struct Turn<'a> {
@@ -55,13 +54,8 @@ pub(crate) struct Changes {
     deliveries: SmallVec<[Delivery; 2]>,
     emissions: Vec<Emission>,
     stored_cleared: bool,
-    row: Option<Row>,
-}
-
-#[derive(Debug)]
-struct Row {
-    id: u64,
-    counts_as_stored: bool,
+    /// A row is added to those that nobody has taken yet.
+    adds_stored: bool,
 }
 
 #[derive(Debug)]
@@ -189,16 +183,19 @@ impl<'a> Turn<'a> {
         self.changes.stored_cleared = true;
     }
 
-    /// Makes a row of the stanza in the account's log; returns its id.
-    pub(crate) fn append(&mut self, table: LogTable, flags: u32, peer: &Jid, offline: Option<(LogTable, u32)>) -> u64 {
+    /// Whether something is on its way to this session by the turn.
+    pub fn delivers_to(&self, session: &Attached) -> bool {
+        self.changes.deliveries.iter().any(|delivery| delivery.session.id == session.session.id)
+    }
+
+    /// A row for the stanza in the account's log; whoever has all rows of the stanza writes them. `stored`: it is for the
+    /// next session that takes messages.
+    pub(crate) fn row(&mut self, flags: u32, stored: bool) -> LogIndex {
         let id = self.kernel.ids.next(self.now());
-        let owner: Box<str> = self.account.address.as_str().into();
-        let rows = vec![store::LogIndex { owner, id, peer: peer.bare_str().into(), flags }];
-        let body: Bytes = self.stanza.to_bytes();
-        self.write(Write::LogAppend { table, rows, body });
-        let counts_as_stored = offline.is_some_and(|(log, mask)| log == table && flags & mask != 0);
-        self.changes.row = Some(Row { id, counts_as_stored });
-        id
+        self.changes.adds_stored |= stored;
+        let own = &self.account.address;
+        let other = if self.side == Side::Out { self.stanza.to.as_ref() } else { self.stanza.from.as_ref() };
+        LogIndex { owner: own.as_str().into(), id, peer: other.unwrap_or(own).bare_str().into(), flags }
     }
 
     pub(crate) fn into_changes(self) -> Changes {
@@ -226,7 +223,7 @@ impl Changes {
         if self.stored_cleared {
             account.stored = 0;
         }
-        if self.row.is_some_and(|row| row.counts_as_stored && row.id != 0) {
+        if self.adds_stored {
             account.stored += 1;
         }
         for (id, change) in self.sessions {

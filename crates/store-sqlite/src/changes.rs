@@ -207,11 +207,12 @@ impl Changes<'_> {
             return Ok(());
         };
         for id in ids.iter().filter_map(|id| i64::try_from(*id).ok()) {
-            // As a rule the last flag is cleared, so removal is tried first.
-            let sql = "DELETE FROM log_rows WHERE owner = ?1 AND tbl = ?2 AND id = ?4 AND flags & ~?3 = 0";
+            // As a rule another flag is left, so that is tried first.
+            let sql = "UPDATE log_rows SET flags = flags & ~?3 \
+                       WHERE owner = ?1 AND tbl = ?2 AND id = ?4 AND flags & ~?3 != 0";
             if self.execute(sql, params![owner, table, flags, id])? == 0 {
-                let sql = "UPDATE log_rows SET flags = flags & ~?3 WHERE owner = ?1 AND tbl = ?2 AND id = ?4";
-                self.execute(sql, params![owner, table, flags, id])?;
+                let sql = "DELETE FROM log_rows WHERE owner = ?1 AND tbl = ?2 AND id = ?3";
+                self.execute(sql, params![owner, table, id])?;
             }
         }
         Ok(())

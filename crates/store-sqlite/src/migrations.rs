@@ -14,8 +14,10 @@ pub(crate) struct Migration {
 }
 
 /// All, by ascending number from 1.
-pub(crate) const MIGRATIONS: &[Migration] =
-    &[Migration { number: 1, name: "shapes", sql: include_str!("../migrations/001_shapes.sql") }];
+pub(crate) const MIGRATIONS: &[Migration] = &[
+    Migration { number: 1, name: "shapes", sql: include_str!("../migrations/001_shapes.sql") },
+    Migration { number: 2, name: "flag_index", sql: include_str!("../migrations/002_flag_index.sql") },
+];
 
 /// Says whose file it is (PRAGMA application_id): "LinN".
 pub(crate) const APPLICATION_ID: i32 = 0x4c69_6e4e;

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, OptionalExtension, Row, params};
-use store::{DocTable, Loaded, LogQuery, LogRow, LogTable, MAX_ID, MapRow, MapTable, Wanted};
+use store::{DocTable, INDEXED_FLAG, Loaded, LogQuery, LogRow, LogTable, MAX_ID, MapRow, MapTable, Wanted};
 
 macro_rules! of_owner {
     ($shape:literal) => {
@@ -37,14 +37,14 @@ const LOG_COUNT: &str =
     concat!("SELECT count(*) FROM log_rows WHERE ", of_owner!("log"), "AND (?3 = 0 OR flags & ?3 != 0)");
 
 macro_rules! log_rows {
-    ($rows:literal, $peer:literal, $order:literal) => {
+    ($rows:literal, $more:literal, $order:literal) => {
         concat!(
             "SELECT log_rows.id, peer, flags, log_bodies.body FROM ",
             $rows,
             " CROSS JOIN log_bodies ON log_bodies.id = log_rows.body WHERE ",
             of_owner!("log"),
             "AND log_rows.id BETWEEN ?3 AND ?4 AND (?5 = 0 OR flags & ?5 != 0) ",
-            $peer,
+            $more,
             "ORDER BY log_rows.id ",
             $order,
             " LIMIT ?6"
@@ -54,8 +54,16 @@ macro_rules! log_rows {
 
 const LOG: &str = log_rows!("log_rows", "", "ASC");
 const LOG_BACKWARDS: &str = log_rows!("log_rows", "", "DESC");
+/// Where only rows with the indexed flag are asked for. The condition is the index's own, word for word.
+const LOG_FLAG: &str = log_rows!("log_rows INDEXED BY log_rows_flag", "AND (flags & 1) != 0 ", "ASC");
 const LOG_PEER: &str = log_rows!("log_rows INDEXED BY log_rows_peer", "AND peer = ?7 ", "ASC");
 const LOG_PEER_BACKWARDS: &str = log_rows!("log_rows INDEXED BY log_rows_peer", "AND peer = ?7 ", "DESC");
+
+const LOG_COUNT_FLAG: &str = concat!(
+    "SELECT count(*) FROM log_rows INDEXED BY log_rows_flag WHERE ",
+    of_owner!("log"),
+    "AND (?3 = 0 OR flags & ?3 != 0) AND (flags & 1) != 0"
+);
 
 pub(crate) fn account(connection: &Connection, owner: &str) -> rusqlite::Result<Option<Bytes>> {
     connection.prepare_cached(ACCOUNT)?.query_row([owner], |row| bytes(row, 0)).optional()
@@ -146,7 +154,11 @@ pub(crate) fn log_rows(
     };
     match &query.peer {
         None => {
-            let sql = if query.backwards { LOG_BACKWARDS } else { LOG };
+            let sql = match (query.backwards, query.any_flag) {
+                (true, _) => LOG_BACKWARDS,
+                (false, INDEXED_FLAG) => LOG_FLAG,
+                (false, _) => LOG,
+            };
             let parameters = params![owner, table.0, first, last, query.any_flag, limit];
             connection.prepare_cached(sql)?.query_map(parameters, read)?.collect()
         }
@@ -159,7 +171,8 @@ pub(crate) fn log_rows(
 }
 
 pub(crate) fn log_count(connection: &Connection, table: LogTable, owner: &str, any_flag: u32) -> rusqlite::Result<u64> {
-    connection.prepare_cached(LOG_COUNT)?.query_row(params![owner, table.0, any_flag], |row| number(row, 0))
+    let sql = if any_flag == INDEXED_FLAG { LOG_COUNT_FLAG } else { LOG_COUNT };
+    connection.prepare_cached(sql)?.query_row(params![owner, table.0, any_flag], |row| number(row, 0))
 }
 
 pub(crate) fn high_water(connection: &Connection) -> rusqlite::Result<(u64, u64)> {
@@ -209,7 +222,9 @@ mod tests {
             MAP_ROWS,
             MAP_SECOND,
             LOG_COUNT,
+            LOG_COUNT_FLAG,
             LOG,
+            LOG_FLAG,
             LOG_BACKWARDS,
             LOG_PEER,
             LOG_PEER_BACKWARDS,

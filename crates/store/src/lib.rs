@@ -84,6 +84,9 @@ pub struct LogQuery {
     pub limit: usize,
 }
 
+/// The flag that few of many rows have: rows with it are found and counted without reading the others.
+pub const INDEXED_FLAG: u32 = 1;
+
 /// Part of an [`Entry`] that must hold, else nothing of the entry is done.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Condition {

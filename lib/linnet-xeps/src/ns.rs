@@ -56,3 +56,23 @@ pub const CARBONS: &str = "urn:xmpp:carbons:2";
 pub const CHAT_STATES: &str = "http://jabber.org/protocol/chatstates";
 /// Message delivery receipts (XEP-0184).
 pub const RECEIPTS: &str = "urn:xmpp:receipts";
+/// The rules by which a server chooses messages for carbons (XEP-0280 §6.2).
+pub const CARBONS_RULES: &str = "urn:xmpp:carbons:rules:0";
+/// Stanza forwarding (XEP-0297).
+pub const FORWARD: &str = "urn:xmpp:forward:0";
+/// Result set management (XEP-0059).
+pub const RSM: &str = "http://jabber.org/protocol/rsm";
+/// Message archive management (XEP-0313) and its preferences (XEP-0441).
+pub const MAM: &str = "urn:xmpp:mam:2";
+/// Queries by id, flipped pages and metadata (XEP-0313 §7).
+pub const MAM_EXTENDED: &str = "urn:xmpp:mam:2#extended";
+/// The field `include-groupchat` is understood (XEP-0313 §7).
+pub const MAM_GROUPCHAT_FIELD: &str = "urn:xmpp:mam:2#groupchat-field";
+/// Validation of form fields (XEP-0122).
+pub const DATA_VALIDATE: &str = "http://jabber.org/protocol/xdata-validate";
+/// What a room says of users (XEP-0045).
+pub const MUC_USER: &str = "http://jabber.org/protocol/muc#user";
+/// Direct invitations to rooms (XEP-0249).
+pub const CONFERENCE: &str = "jabber:x:conference";
+/// Chat markers (XEP-0333).
+pub const CHAT_MARKERS: &str = "urn:xmpp:chat-markers:0";

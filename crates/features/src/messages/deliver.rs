@@ -27,7 +27,7 @@ pub(super) fn deliver(turn: &mut Turn<'_>, row: u64) -> Result<(), Refusal> {
     match (turn.stanza.ty, is_bare) {
         (Type::Chat, _) | (Type::Normal, true) => to_most_available(turn, row),
         (Type::Headline, true) => {
-            to_all(turn);
+            to_all(turn, row);
             Ok(())
         }
         (Type::Error, _) | (Type::Headline, false) => Err(Refusal::Silent),
@@ -36,10 +36,10 @@ pub(super) fn deliver(turn: &mut Turn<'_>, row: u64) -> Result<(), Refusal> {
 }
 
 /// A for headlines: every session that takes messages.
-fn to_all(turn: &mut Turn<'_>) {
+fn to_all(turn: &mut Turn<'_>, row: u64) {
     let account = turn.account;
     for attached in account.sessions.iter().filter(|attached| attached.takes_messages()) {
-        turn.deliver_row(attached, 0);
+        turn.deliver_row(attached, row);
     }
 }
 

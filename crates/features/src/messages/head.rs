@@ -13,9 +13,14 @@ pub(super) fn write(kernel: &Kernel, head: HeadKind, item: &Item, receiver: &Jid
         attributes(out, "delay", ns::DELAY, &[("from", receiver.domain()), ("stamp", &datetime::format(came))]);
     }
     if item.row != 0 {
-        let id = format!("{:016x}", kernel.public_id(item.row));
-        attributes(out, "stanza-id", ns::STANZA_ID, &[("by", receiver.bare_str()), ("id", &id)]);
+        write_stanza_id(kernel, item.row, receiver, out);
     }
+}
+
+/// The id of a row in the log of an account.
+pub(crate) fn write_stanza_id(kernel: &Kernel, row: u64, account: &Jid, out: &mut Vec<u8>) {
+    let id = super::shown_id(kernel, row);
+    attributes(out, "stanza-id", ns::STANZA_ID, &[("by", account.bare_str()), ("id", &id)]);
 }
 
 fn attributes(out: &mut Vec<u8>, name: &str, namespace: &str, attributes: &[(&str, &str)]) {

@@ -56,6 +56,16 @@ fn queries(bench: &Bench<'_>) {
     assert_eq!(bench.log_count(LOG, A, 1 << 31), 1);
     assert_eq!(bench.log_count(LOG, A, 64), 0);
 
+    assert_eq!(ids(LogQuery { any_flag: 1, after: Some(10), limit: 5, ..query() }), [30]);
+    assert_eq!(bench.log_count(LOG, A, 1), 2);
+    // Both flags, one cleared: the row has left what is asked for with that flag, and only that.
+    bench.write(vec![clear(LOG, A, Some(&[30]), 1)]);
+    assert_eq!(
+        (ids(LogQuery { any_flag: 1, ..query() }), ids(LogQuery { any_flag: 2, ..query() })),
+        (vec![10], vec![20, 30])
+    );
+    assert_eq!((bench.log_count(LOG, A, 1), bench.log_count(LOG, A, 2)), (1, 2));
+
     // Ids come in ascending order as a rule; the order of reading is theirs either way.
     bench.write(vec![append(LOG, &[(A, 25, "y", 1)], "late")]);
     assert_eq!(ids(LogQuery { limit: 3, ..query() }), [10, 20, 25]);

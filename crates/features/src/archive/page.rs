@@ -1,0 +1,143 @@
+//! Reading the rows of one page: an exclusive range of ids, walked from either end until the page is full.
+
+use crate::messages;
+use kernel::hooks::Ask;
+use linnet_xmpp::{Jid, Stanza};
+use store::{LogQuery, LogRow, StoreError};
+
+/// Rows read at once where most of them may be passed over.
+const SCAN: usize = 200;
+
+/// Ids between which rows are wanted; both ends are excluded.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Range {
+    after: Option<u64>,
+    before: Option<u64>,
+}
+
+/// Whose messages are wanted (XEP-0313 §4.1.1).
+#[derive(Debug)]
+pub(super) enum With {
+    Anybody,
+    /// To or from this bare address. Of messages to oneself, the peer is oneself.
+    Peer(Jid),
+    /// To or from this full address.
+    Resource(Jid),
+}
+
+impl Range {
+    pub(super) fn after(&mut self, id: u64) {
+        self.after = Some(self.after.map_or(id, |after| after.max(id)));
+    }
+
+    pub(super) fn before(&mut self, id: u64) {
+        self.before = Some(self.before.map_or(id, |before| before.min(id)));
+    }
+
+    pub(super) fn contains(&self, id: u64) -> bool {
+        self.after.is_none_or(|after| id > after) && self.before.is_none_or(|before| id < before)
+    }
+}
+
+impl With {
+    pub(super) fn of(jid: Option<&Jid>) -> With {
+        match jid {
+            None => With::Anybody,
+            Some(jid) if jid.is_bare() => With::Peer(jid.clone()),
+            Some(jid) => With::Resource(jid.clone()),
+        }
+    }
+
+    pub(super) fn matches(&self, row: &LogRow) -> bool {
+        match self {
+            With::Anybody => true,
+            With::Peer(peer) => *row.peer == *peer.as_str(),
+            With::Resource(jid) => Stanza::from_bytes(row.body.clone())
+                .is_some_and(|stanza| stanza.from.as_ref() == Some(jid) || stanza.to.as_ref() == Some(jid)),
+        }
+    }
+
+    /// The peer of all rows that match, where there is one.
+    fn peer(&self, owner: &Jid) -> Option<Box<str>> {
+        match self {
+            With::Anybody => None,
+            With::Peer(jid) => Some(jid.as_str().into()),
+            // One's own resources are in all messages.
+            With::Resource(jid) if jid.bare_str() == owner.as_str() => None,
+            With::Resource(jid) => Some(jid.bare_str().into()),
+        }
+    }
+}
+
+/// The row with this id, if it is in the archive.
+pub(super) async fn row(ask: &Ask, id: u64) -> Result<Option<LogRow>, StoreError> {
+    let (Some(after), Some(before)) = (id.checked_sub(1), id.checked_add(1)) else { return Ok(None) };
+    let range = Range { after: Some(after), before: Some(before) };
+    Ok(rows(ask, range, &With::Anybody, false, 1).await?.pop())
+}
+
+/// The first rows of a range, or the last ones, newest first, where it is walked backwards.
+pub(super) async fn rows(
+    ask: &Ask,
+    mut range: Range,
+    with: &With,
+    backwards: bool,
+    limit: usize,
+) -> Result<Vec<LogRow>, StoreError> {
+    let at_once = if matches!(with, With::Resource(_)) { SCAN } else { limit };
+    let mut found = Vec::new();
+    loop {
+        let query = LogQuery {
+            after: range.after,
+            before: range.before,
+            peer: with.peer(&ask.owner),
+            any_flag: messages::ARCHIVED,
+            backwards,
+            limit: at_once,
+        };
+        let rows = ask.kernel.store.log_rows(messages::LOG, ask.owner.as_str(), query).await?;
+        let is_last = rows.len() < at_once;
+        match rows.last() {
+            Some(last) if backwards => range.before(last.id),
+            Some(last) => range.after(last.id),
+            None => {}
+        }
+        found.extend(rows.into_iter().filter(|row| with.matches(row)));
+        if is_last || found.len() >= limit {
+            found.truncate(limit);
+            return Ok(found);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn row(peer: &str, body: &'static str) -> LogRow {
+        LogRow { id: 1, peer: peer.into(), flags: messages::ARCHIVED, body: body.into() }
+    }
+
+    #[test]
+    fn a_range_only_becomes_narrower() {
+        let mut range = Range::default();
+        assert!(range.contains(0) && range.contains(u64::MAX));
+        range.after(5);
+        range.after(3);
+        range.before(9);
+        range.before(12);
+        assert_eq!((1..15).filter(|id| range.contains(*id)).collect::<Vec<_>>(), [6, 7, 8]);
+    }
+
+    #[test]
+    fn addresses_match_as_much_as_they_say() {
+        let sent = row("a@example.org", "<message from='me@example.org/one' to='a@example.org/home'/>");
+        let with = |jid: &str| With::of(Some(&Jid::parse(jid).unwrap()));
+        assert!(With::of(None).matches(&sent) && with("a@example.org").matches(&sent));
+        assert!(with("a@example.org/home").matches(&sent) && with("me@example.org/one").matches(&sent));
+        assert!(!with("a@example.org/work").matches(&sent) && !with("me@example.org").matches(&sent));
+        let own = Jid::parse("me@example.org").unwrap();
+        assert_eq!(with("a@example.org/home").peer(&own).as_deref(), Some("a@example.org"));
+        assert_eq!(with("me@example.org/one").peer(&own), None);
+    }
+}

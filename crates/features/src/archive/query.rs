@@ -1,0 +1,207 @@
+//! Answers to queries of the archive (XEP-0313 §4, §5): the results as messages, then what ends them.
+
+use super::{
+    check_owner, failed,
+    page::{self, Range, With},
+    shown,
+};
+use crate::messages;
+use bytes::Bytes;
+use kernel::{Session, Turn, hooks::Ask, mailbox::Item};
+use linnet_xeps::{
+    Payload, datetime,
+    mam::{Fin, Metadata, Query, write_fields},
+    ns,
+    rsm::Page,
+};
+use linnet_xmpp::{
+    Stanza, StanzaError,
+    stanza::{Condition, Kind, Type},
+    xml::{Writer, escape_attr},
+};
+use std::{
+    sync::Arc,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+use store::{Future, LogRow};
+
+/// Results on a page where the client does not say how many.
+const PAGE: usize = 50;
+/// Results on a page at most, whatever the client says.
+const MAX_PAGE: usize = 100;
+
+/// The fields that a query may have (§4.1.5).
+pub(super) fn fields(turn: &mut Turn<'_>) -> Result<Bytes, StanzaError> {
+    check_owner(turn.at)?;
+    let mut out = Writer::new(linnet_xmpp::ns::CLIENT);
+    write_fields(&mut out);
+    Ok(out.finish())
+}
+
+pub(super) fn answer(ask: Ask) -> Future<'static, Result<Bytes, StanzaError>> {
+    Box::pin(async move {
+        check_owner(ask.at)?;
+        let query = ask.stanza.payload().ok_or(Condition::BadRequest).map(Query::read)??;
+        let Some(session) = ask.session.clone() else { return Err(Condition::ServiceUnavailable.into()) };
+        if query.node.is_some() {
+            return Err(StanzaError::new(Condition::ItemNotFound).text("an account's archive has no nodes"));
+        }
+        if query.page.index.is_some() {
+            // XEP-0059 §2.6: positions would have to be counted.
+            let text = "pages are found by the ids of results, not by positions";
+            return Err(StanzaError::new(Condition::FeatureNotImplemented).text(text));
+        }
+        let limit = query.page.max.map_or(PAGE, |max| usize::try_from(max).map_or(MAX_PAGE, |max| max.min(MAX_PAGE)));
+        let backwards = query.page.before.is_some();
+        let mut rows = find(&ask, &query, backwards, limit + 1).await?;
+        let complete = rows.len() <= limit;
+        rows.truncate(limit);
+        if backwards {
+            rows.reverse();
+        }
+        let ends = rows
+            .first()
+            .zip(rows.last())
+            .map(|(first, last)| (shown(&ask.kernel, first.id), shown(&ask.kernel, last.id)));
+        if query.flip {
+            rows.reverse();
+        }
+        for row in rows {
+            if !send(&ask, &session, &query, row).await {
+                return Err(Condition::ServiceUnavailable.into());
+            }
+        }
+        let count = count(&ask, &query).await?;
+        Ok(Fin { complete, page: Page { ends, count } }.to_bytes())
+    })
+}
+
+/// Ids and times of the first and of the last message (§5).
+pub(super) fn metadata(ask: Ask) -> Future<'static, Result<Bytes, StanzaError>> {
+    Box::pin(async move {
+        check_owner(ask.at)?;
+        let mut ends = Vec::new();
+        for backwards in [false, true] {
+            let rows = page::rows(&ask, Range::default(), &With::Anybody, backwards, 1).await;
+            ends.extend(rows.map_err(|error| failed(&ask, &error))?);
+        }
+        let end = |row: &LogRow| (shown(&ask.kernel, row.id), came(row.id));
+        let ends = match &ends[..] {
+            [first, last] => Some([end(first), end(last)]),
+            _ => None,
+        };
+        Ok(Metadata { ends }.to_bytes())
+    })
+}
+
+/// At most `limit` rows that the query wants, from the end where it begins.
+async fn find(ask: &Ask, query: &Query, backwards: bool, limit: usize) -> Result<Vec<LogRow>, StanzaError> {
+    let filter = &query.filter;
+    let mut range = Range::default();
+    if let Some(start) = filter.start {
+        // Times are told in milliseconds, so they are compared so.
+        let start = millis(start, true).saturating_mul(1000);
+        start.checked_sub(1).into_iter().for_each(|before_it| range.after(before_it));
+    }
+    if let Some(end) = filter.end {
+        range.before(millis(end, false).saturating_add(1).saturating_mul(1000));
+    }
+    for id in [&filter.after_id, &query.page.after].into_iter().flatten() {
+        range.after(known(ask, id).await?.id);
+    }
+    let before = query.page.before.as_ref().filter(|id| !id.is_empty());
+    for id in [filter.before_id.as_ref(), before].into_iter().flatten() {
+        range.before(known(ask, id).await?.id);
+    }
+    let with = With::of(filter.with.as_ref());
+    let Some(ids) = &filter.ids else {
+        return page::rows(ask, range, &with, backwards, limit).await.map_err(|error| failed(ask, &error));
+    };
+    if ids.len() > MAX_PAGE {
+        let text = format!("at most {MAX_PAGE} ids at once");
+        return Err(StanzaError::new(Condition::ResourceConstraint).text(text));
+    }
+    let mut rows = Vec::new();
+    for id in ids {
+        rows.push(known(ask, id).await?);
+    }
+    rows.retain(|row| range.contains(row.id) && with.matches(row));
+    rows.sort_by_key(|row| row.id);
+    rows.dedup_by_key(|row| row.id);
+    if backwards {
+        rows.reverse();
+    }
+    rows.truncate(limit);
+    Ok(rows)
+}
+
+/// The row that a client names (§4.1.3, §4.3.2).
+async fn known(ask: &Ask, id: &str) -> Result<LogRow, StanzaError> {
+    let row = match messages::row_of(&ask.kernel, id) {
+        Some(row) => page::row(ask, row).await.map_err(|error| failed(ask, &error))?,
+        None => None,
+    };
+    row.ok_or_else(|| Condition::ItemNotFound.into())
+}
+
+/// How many messages there are, where only that is asked for (XEP-0059 §2.7) and it need not read them.
+async fn count(ask: &Ask, query: &Query) -> Result<Option<u64>, StanzaError> {
+    let mut filter = query.filter.clone();
+    filter.groupchat = None;
+    if query.page.max != Some(0) || filter != Default::default() {
+        return Ok(None);
+    }
+    let count = ask.kernel.store.log_count(messages::LOG, ask.owner.as_str(), messages::ARCHIVED).await;
+    count.map(Some).map_err(|error| failed(ask, &error))
+}
+
+/// Sends a result (§4.2), as soon as the session has room for it. False: the session has ended.
+async fn send(ask: &Ask, session: &Arc<Session>, query: &Query, row: LogRow) -> bool {
+    let Some(rest) = row.body.strip_prefix(b"<message") else {
+        tracing::error!(id = row.id, account = %ask.owner, "a stored message cannot be read");
+        return true;
+    };
+    let mut inner = Vec::with_capacity(rest.len() + 300);
+    let mut add = |text: &str| inner.extend_from_slice(text.as_bytes());
+    add(&format!("<result xmlns='{}' id='{}'", ns::MAM, shown(&ask.kernel, row.id)));
+    if let Some(queryid) = &query.queryid {
+        add(" queryid='");
+        escape_attr(queryid, &mut inner);
+        inner.push(b'\'');
+    }
+    let stamp = datetime::format_ms(came(row.id));
+    let delay = format!("><forwarded xmlns='{}'><delay xmlns='{}' stamp='{stamp}'/>", ns::FORWARD, ns::DELAY);
+    inner.extend_from_slice(delay.as_bytes());
+    // What is stored is canonical under jabber:client: in another namespace it has to say so, and nothing else.
+    inner.extend_from_slice(format!("<message xmlns='{}'", linnet_xmpp::ns::CLIENT).as_bytes());
+    inner.extend_from_slice(rest);
+    inner.extend_from_slice(b"</forwarded></result>");
+    let result = Stanza::new(Kind::Message, Type::Normal, inner.into()).from(ask.owner.clone());
+    let item = Item::plain(Arc::new(result.to(session.address.clone())));
+    session.mailbox.push_pulled(item).await.is_ok()
+}
+
+/// When the message with this row came: ids are microseconds since 1970.
+fn came(row: u64) -> SystemTime {
+    UNIX_EPOCH + Duration::from_micros(row)
+}
+
+/// Milliseconds since 1970, the part of one counted or not.
+fn millis(time: SystemTime, up: bool) -> u64 {
+    let nanos = time.duration_since(UNIX_EPOCH).map_or(0, |time| time.as_nanos());
+    let millis = if up { nanos.div_ceil(1_000_000) } else { nanos / 1_000_000 };
+    u64::try_from(millis).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_compared_as_they_are_told() {
+        let time = |nanos| UNIX_EPOCH + Duration::from_nanos(nanos);
+        assert_eq!((millis(time(2_000_000), true), millis(time(2_000_000), false)), (2, 2));
+        assert_eq!((millis(time(2_000_001), true), millis(time(2_999_999), false)), (3, 2));
+        assert_eq!(millis(UNIX_EPOCH - Duration::from_secs(1), true), 0);
+    }
+}

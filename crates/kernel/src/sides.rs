@@ -1,0 +1,89 @@
+//! Both sides of a message or presence that goes to an account: what the recipient's account does with it, and what the
+//! sender's does once it is known whether the recipient's took it. Both keep their rows of the same body.
+
+use crate::{
+    Kernel,
+    account::Account,
+    hooks::{At, Refusal, Side},
+    limits,
+    route::{Origin, Passage, absent},
+    turn::Turn,
+};
+use linnet_xmpp::{
+    Stanza, StanzaError,
+    stanza::{Condition, Kind},
+};
+use std::sync::Arc;
+use store::LogIndex;
+
+impl Kernel {
+    /// guard, rewrite, record, receive, copy.
+    pub(crate) fn receive_side(
+        self: &Arc<Self>,
+        account: &Account,
+        origin: Origin<'_>,
+        stanza: &mut Arc<Stanza>,
+        passage: &mut Passage,
+    ) -> Result<(), Refusal> {
+        self.guard(Side::In, account, stanza)?;
+        if !account.exists {
+            return Err(absent(stanza));
+        }
+        self.rewrite(Side::In, account, stanza);
+        let session = origin.session().map(|session| session.id);
+        let mut turn = Turn::new(self, account, stanza, Side::In, At::Account, session);
+        let row = if stanza.kind == Kind::Message { self.record(&mut turn)? } else { None };
+        let id = row.as_ref().map_or(0, |row| row.id);
+        if let Some(receive) = self.hooks.receive[stanza.kind as usize] {
+            receive(&mut turn, id)?;
+        }
+        if stanza.kind == Kind::Message {
+            self.hooks.copies.iter().for_each(|copy| copy(&mut turn, id, None));
+        }
+        passage.rows.extend(row);
+        passage.inward = Some(turn.into_changes());
+        Ok(())
+    }
+
+    /// The recipient's row of a message; of one to oneself there is one row for both sides.
+    fn record(&self, turn: &mut Turn<'_>) -> Result<Option<LogIndex>, Refusal> {
+        let Some((table, flags_of)) = self.hooks.record else { return Ok(None) };
+        let mut flags = flags_of(turn);
+        if let (true, Some(session)) = (turn.actor().bare_str() == turn.account.address.as_str(), turn.session) {
+            let id = Some(session.session.id);
+            flags |= flags_of(&Turn::new(turn.kernel, turn.account, turn.stanza, Side::Out, At::Own, id));
+        }
+        if flags == 0 {
+            return Ok(None);
+        }
+        let is_stored = self.hooks.offline.is_some_and(|(log, mask)| log == table && flags & mask != 0);
+        if is_stored && turn.account.stored >= limits::STORED {
+            let text = "too many messages are waiting for this account";
+            return Err(StanzaError::new(Condition::ServiceUnavailable).text(text).into());
+        }
+        Ok(Some(turn.row(flags, is_stored)))
+    }
+
+    /// What the sender's own account keeps of a message to another account, and which of its sessions get a copy.
+    pub(crate) fn sent(
+        self: &Arc<Self>,
+        account: &Account,
+        origin: Origin<'_>,
+        stanza: &Arc<Stanza>,
+        result: &Result<(), Refusal>,
+        passage: &mut Passage,
+    ) {
+        let Some(session) = origin.session().filter(|_| account.exists) else { return };
+        let mut turn = Turn::new(self, account, stanza, Side::Out, At::Own, Some(session.id));
+        let flags = self.hooks.record.filter(|_| result.is_ok()).map_or(0, |(_, flags_of)| flags_of(&turn));
+        let row = (flags != 0).then(|| turn.row(flags, false));
+        let refused = match result {
+            Err(Refusal::Error(error)) => Some(error),
+            _ => None,
+        };
+        let id = row.as_ref().map_or(0, |row| row.id);
+        self.hooks.copies.iter().for_each(|copy| copy(&mut turn, id, refused));
+        passage.rows.extend(row);
+        passage.sent = Some(turn.into_changes());
+    }
+}
