@@ -9,6 +9,7 @@ import asyncio
 import sys
 
 import cases_admin  # noqa: F401  (each import registers its cases)
+import cases_archive  # noqa: F401
 import cases_cli  # noqa: F401
 import cases_login  # noqa: F401
 import cases_messages  # noqa: F401

@@ -222,7 +222,7 @@ class Prosody(Server):
         )
         modules = (
             "disco roster saslauth tls blocklist private vcard_legacy pep ping time uptime version lastactivity adhoc "
-            "admin_adhoc server_contact_info offline user_account_management register presence message iq c2s smacks"
+            "admin_adhoc server_contact_info offline mam carbons user_account_management register presence message iq c2s smacks"
         )
         self.config = self.dir / "prosody.cfg.lua"
         self.config.write_text(

@@ -22,10 +22,10 @@ use std::{
 pub enum HeadKind {
     /// As it is.
     Plain,
-    /// Of a message in the receiver's log: with its id there.
-    Row,
-    /// Of a message read from the receiver's log: with its id and when it came.
-    Late(SystemTime),
+    /// Of a message in the receiver's log, with its flags there.
+    Row(u32),
+    /// Of a message read from the receiver's log: with its flags and when it came.
+    Late(u32, SystemTime),
 }
 
 /// A stanza that waits for a session: a shared body and what is particular to this receiver.

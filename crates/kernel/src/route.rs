@@ -10,7 +10,6 @@ use crate::{
     account::Account,
     effects::{Cause, Delivery, Effects},
     hooks::{At, Handler, Iq, NoHandler, Onward, Refusal, Side},
-    limits,
     mailbox::Item,
     outbox,
     owner::{Owner, lock_two},

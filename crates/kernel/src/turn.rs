@@ -54,6 +54,8 @@ pub(crate) struct Changes {
     deliveries: SmallVec<[Delivery; 2]>,
     emissions: Vec<Emission>,
     stored_cleared: bool,
+    /// Of the row that was made of the stanza.
+    row_flags: u32,
     /// A row is added to those that nobody has taken yet.
     adds_stored: bool,
 }
@@ -128,7 +130,7 @@ impl<'a> Turn<'a> {
 
     /// Puts the turn's stanza into the mailbox of one of the account's sessions, as the row that was made of it.
     pub fn deliver_row(&mut self, to: &Attached, row: u64) {
-        let head = if row == 0 { HeadKind::Plain } else { HeadKind::Row };
+        let head = if row == 0 { HeadKind::Plain } else { HeadKind::Row(self.changes.row_flags) };
         let item = Item { stanza: self.stanza.clone(), to: None, head, row };
         self.changes.deliveries.push(Delivery { session: to.session.clone(), item });
     }
@@ -188,11 +190,17 @@ impl<'a> Turn<'a> {
         self.changes.deliveries.iter().any(|delivery| delivery.session.id == session.session.id)
     }
 
+    /// The flags of the row that was made of the stanza in the account's log; 0 without one.
+    pub fn row_flags(&self) -> u32 {
+        self.changes.row_flags
+    }
+
     /// A row for the stanza in the account's log; whoever has all rows of the stanza writes them. `stored`: it is for the
     /// next session that takes messages.
     pub(crate) fn row(&mut self, flags: u32, stored: bool) -> LogIndex {
         let id = self.kernel.ids.next(self.now());
         self.changes.adds_stored |= stored;
+        self.changes.row_flags = flags;
         let own = &self.account.address;
         let other = if self.side == Side::Out { self.stanza.to.as_ref() } else { self.stanza.from.as_ref() };
         LogIndex { owner: own.as_str().into(), id, peer: other.unwrap_or(own).bare_str().into(), flags }

@@ -82,7 +82,7 @@ fn copy(turn: &mut Turn<'_>, row: u64, refused: Option<&StanzaError>) {
     }
     let direction = if turn.side == Side::Out { Direction::Sent } else { Direction::Received };
     let mut id = Vec::new();
-    if row != 0 {
+    if turn.row_flags() & messages::ARCHIVED != 0 {
         messages::write_stanza_id(turn.kernel, row, &account.address, &mut id);
     }
     deliver(turn, &others, direction, &turn.stanza.clone(), &id);

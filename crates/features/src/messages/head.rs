@@ -1,6 +1,7 @@
-//! What the server adds behind the content of a message from the log: its id there (XEP-0359 §3) and, where it comes
-//! late, when it was received (XEP-0203, XEP-0160 §3).
+//! What the server adds behind the content of a message from the log: its id in the archive (XEP-0359 §3) and, where it
+//! comes late, when it was received (XEP-0203, XEP-0160 §3).
 
+use super::ARCHIVED;
 use kernel::{
     Kernel,
     mailbox::{HeadKind, Item},
@@ -9,10 +10,13 @@ use linnet_xeps::{datetime, ns};
 use linnet_xmpp::{Jid, xml::escape_attr};
 
 pub(super) fn write(kernel: &Kernel, head: HeadKind, item: &Item, receiver: &Jid, out: &mut Vec<u8>) {
-    if let HeadKind::Late(came) = head {
+    if let HeadKind::Late(_, came) = head {
         attributes(out, "delay", ns::DELAY, &[("from", receiver.domain()), ("stamp", &datetime::format(came))]);
     }
-    if item.row != 0 {
+    // Only what can be found in the archive by its id has one (XEP-0313 §3).
+    if let HeadKind::Row(flags) | HeadKind::Late(flags, _) = head
+        && flags & ARCHIVED != 0
+    {
         write_stanza_id(kernel, item.row, receiver, out);
     }
 }
