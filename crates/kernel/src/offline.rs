@@ -55,7 +55,8 @@ impl Kernel {
                     continue;
                 }
                 let came = UNIX_EPOCH + Duration::from_micros(row.id);
-                let item = Item { stanza: Arc::new(stanza), to: None, head: HeadKind::Late(row.flags, came), row: row.id };
+                let item =
+                    Item { stanza: Arc::new(stanza), to: None, head: HeadKind::Late(row.flags, came), row: row.id };
                 if session.mailbox.push_pulled(item).await.is_err() {
                     session.owner.lock().give_up(row.id, session.id);
                     return Ok(());

@@ -160,12 +160,12 @@ pub(crate) fn log_rows(
                 (false, _) => LOG,
             };
             let parameters = params![owner, table.0, first, last, query.any_flag, limit];
-            connection.prepare_cached(sql)?.query_map(parameters, read)?.collect()
+            query.take(connection.prepare_cached(sql)?.query_map(parameters, read)?)
         }
         Some(peer) => {
             let sql = if query.backwards { LOG_PEER_BACKWARDS } else { LOG_PEER };
             let parameters = params![owner, table.0, first, last, query.any_flag, limit, peer];
-            connection.prepare_cached(sql)?.query_map(parameters, read)?.collect()
+            query.take(connection.prepare_cached(sql)?.query_map(parameters, read)?)
         }
     }
 }

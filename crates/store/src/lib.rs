@@ -82,6 +82,28 @@ pub struct LogQuery {
     pub backwards: bool,
     /// At most so many rows.
     pub limit: usize,
+    /// No further row once their bodies have so many bytes together; 0: no such limit. There is always one.
+    pub bytes: usize,
+}
+
+impl LogQuery {
+    /// Takes rows up to the limit of bytes, for back ends that step through what they find.
+    ///
+    /// # Errors
+    /// The first one met.
+    pub fn take<E>(&self, rows: impl Iterator<Item = Result<LogRow, E>>) -> Result<Vec<LogRow>, E> {
+        let mut left = if self.bytes == 0 { usize::MAX } else { self.bytes };
+        let mut taken = Vec::new();
+        for row in rows {
+            let row = row?;
+            left = left.saturating_sub(row.body.len());
+            taken.push(row);
+            if left == 0 {
+                break;
+            }
+        }
+        Ok(taken)
+    }
 }
 
 /// The flag that few of many rows have: rows with it are found and counted without reading the others.

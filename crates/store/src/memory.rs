@@ -132,11 +132,14 @@ impl Store for Memory {
                 flags: row.flags,
                 body: Bytes::clone(&row.body),
             };
-            if query.backwards {
-                rows.rev().take(query.limit).map(row).collect()
+            let limit = query.limit;
+            let rows: Vec<LogRow> = if query.backwards {
+                rows.rev().take(limit).map(row).collect()
             } else {
-                rows.take(query.limit).map(row).collect()
-            }
+                rows.take(limit).map(row).collect()
+            };
+            let taken: Result<_, std::convert::Infallible> = query.take(rows.into_iter().map(Ok));
+            taken.unwrap_or_default()
         })
     }
 

@@ -7,6 +7,8 @@ use store::{LogQuery, LogRow, StoreError};
 
 /// Rows read at once where most of them may be passed over.
 const SCAN: usize = 200;
+/// Bytes of messages on a page; then it ends before it has as many as were asked for (XEP-0313 §4.3.1).
+const BYTES: usize = 512 * 1024;
 
 /// Ids between which rows are wanted; both ends are excluded.
 #[derive(Debug, Clone, Copy, Default)]
@@ -73,7 +75,26 @@ impl With {
 pub(super) async fn row(ask: &Ask, id: u64) -> Result<Option<LogRow>, StoreError> {
     let (Some(after), Some(before)) = (id.checked_sub(1), id.checked_add(1)) else { return Ok(None) };
     let range = Range { after: Some(after), before: Some(before) };
-    Ok(rows(ask, range, &With::Anybody, false, 1).await?.pop())
+    Ok(rows(ask, range, &With::Anybody, false, 1).await?.rows.pop())
+}
+
+/// Rows that were found.
+#[derive(Debug, Default)]
+pub(super) struct Found {
+    pub(super) rows: Vec<LogRow>,
+    bytes: usize,
+}
+
+impl Found {
+    /// Whether the page is full, however few rows it has.
+    pub(super) fn is_full(&self) -> bool {
+        self.bytes >= BYTES
+    }
+
+    pub(super) fn push(&mut self, row: LogRow) {
+        self.bytes += row.body.len();
+        self.rows.push(row);
+    }
 }
 
 /// The first rows of a range, or the last ones, newest first, where it is walked backwards.
@@ -83,9 +104,9 @@ pub(super) async fn rows(
     with: &With,
     backwards: bool,
     limit: usize,
-) -> Result<Vec<LogRow>, StoreError> {
+) -> Result<Found, StoreError> {
     let at_once = if matches!(with, With::Resource(_)) { SCAN } else { limit };
-    let mut found = Vec::new();
+    let mut found = Found::default();
     loop {
         let query = LogQuery {
             after: range.after,
@@ -94,17 +115,19 @@ pub(super) async fn rows(
             any_flag: messages::ARCHIVED,
             backwards,
             limit: at_once,
+            bytes: BYTES,
         };
         let rows = ask.kernel.store.log_rows(messages::LOG, ask.owner.as_str(), query).await?;
-        let is_last = rows.len() < at_once;
+        let bytes: usize = rows.iter().map(|row| row.body.len()).sum();
+        let is_last = rows.len() < at_once && bytes < BYTES;
         match rows.last() {
             Some(last) if backwards => range.before(last.id),
             Some(last) => range.after(last.id),
             None => {}
         }
-        found.extend(rows.into_iter().filter(|row| with.matches(row)));
-        if is_last || found.len() >= limit {
-            found.truncate(limit);
+        rows.into_iter().filter(|row| with.matches(row)).for_each(|row| found.push(row));
+        if is_last || found.rows.len() >= limit || found.is_full() {
+            found.rows.truncate(limit);
             return Ok(found);
         }
     }

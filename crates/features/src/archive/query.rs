@@ -2,7 +2,7 @@
 
 use super::{
     check_owner, failed,
-    page::{self, Range, With},
+    page::{self, Found, Range, With},
     shown,
 };
 use crate::messages;
@@ -53,8 +53,9 @@ pub(super) fn answer(ask: Ask) -> Future<'static, Result<Bytes, StanzaError>> {
         }
         let limit = query.page.max.map_or(PAGE, |max| usize::try_from(max).map_or(MAX_PAGE, |max| max.min(MAX_PAGE)));
         let backwards = query.page.before.is_some();
-        let mut rows = find(&ask, &query, backwards, limit + 1).await?;
-        let complete = rows.len() <= limit;
+        let found = find(&ask, &query, backwards, limit + 1).await?;
+        let complete = found.rows.len() <= limit && !found.is_full();
+        let mut rows = found.rows;
         rows.truncate(limit);
         if backwards {
             rows.reverse();
@@ -83,7 +84,7 @@ pub(super) fn metadata(ask: Ask) -> Future<'static, Result<Bytes, StanzaError>> 
         let mut ends = Vec::new();
         for backwards in [false, true] {
             let rows = page::rows(&ask, Range::default(), &With::Anybody, backwards, 1).await;
-            ends.extend(rows.map_err(|error| failed(&ask, &error))?);
+            ends.extend(rows.map_err(|error| failed(&ask, &error))?.rows);
         }
         let end = |row: &LogRow| (shown(&ask.kernel, row.id), came(row.id));
         let ends = match &ends[..] {
@@ -95,7 +96,7 @@ pub(super) fn metadata(ask: Ask) -> Future<'static, Result<Bytes, StanzaError>> 
 }
 
 /// At most `limit` rows that the query wants, from the end where it begins.
-async fn find(ask: &Ask, query: &Query, backwards: bool, limit: usize) -> Result<Vec<LogRow>, StanzaError> {
+async fn find(ask: &Ask, query: &Query, backwards: bool, limit: usize) -> Result<Found, StanzaError> {
     let filter = &query.filter;
     let mut range = Range::default();
     if let Some(start) = filter.start {
@@ -121,18 +122,26 @@ async fn find(ask: &Ask, query: &Query, backwards: bool, limit: usize) -> Result
         let text = format!("at most {MAX_PAGE} ids at once");
         return Err(StanzaError::new(Condition::ResourceConstraint).text(text));
     }
-    let mut rows = Vec::new();
+    let mut wanted = Vec::new();
     for id in ids {
-        rows.push(known(ask, id).await?);
+        let row = known(ask, id).await?;
+        if range.contains(row.id) && with.matches(&row) {
+            wanted.push(row.id);
+        }
     }
-    rows.retain(|row| range.contains(row.id) && with.matches(row));
-    rows.sort_by_key(|row| row.id);
-    rows.dedup_by_key(|row| row.id);
+    wanted.sort_unstable();
+    wanted.dedup();
     if backwards {
-        rows.reverse();
+        wanted.reverse();
     }
-    rows.truncate(limit);
-    Ok(rows)
+    // Read again, so that no more is in memory than belongs on the page.
+    let mut found = Found::default();
+    for id in wanted.into_iter().take(limit) {
+        if let (false, Some(row)) = (found.is_full(), page::row(ask, id).await.map_err(|error| failed(ask, &error))?) {
+            found.push(row);
+        }
+    }
+    Ok(found)
 }
 
 /// The row that a client names (§4.1.3, §4.3.2).

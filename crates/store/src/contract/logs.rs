@@ -66,6 +66,15 @@ fn queries(bench: &Bench<'_>) {
     );
     assert_eq!((bench.log_count(LOG, A, 1), bench.log_count(LOG, A, 2)), (1, 2));
 
+    // Four bytes each: one always, then up to the limit.
+    for (bytes, backwards, found) in
+        [(1, false, &[10][..]), (4, false, &[10]), (5, false, &[10, 20]), (8, true, &[50, 40])]
+    {
+        assert_eq!(ids(LogQuery { bytes, backwards, ..query() }), found);
+    }
+    assert_eq!(ids(LogQuery { bytes: 5, ..peer("x") }).len(), 2);
+    assert_eq!(ids(LogQuery { bytes: usize::MAX, ..query() }).len(), 5);
+
     // Ids come in ascending order as a rule; the order of reading is theirs either way.
     bench.write(vec![append(LOG, &[(A, 25, "y", 1)], "late")]);
     assert_eq!(ids(LogQuery { limit: 3, ..query() }), [10, 20, 25]);
