@@ -9,6 +9,7 @@ mod offline;
 mod owner;
 mod power;
 mod reroute;
+mod sides;
 
 use std::sync::Arc;
 use store::faulty::Faulty;
