@@ -91,8 +91,11 @@ impl Server {
         let domain: Box<str> = address.domain().into();
         let need = Need::Keys { username: username.clone(), domain: domain.clone(), hash: Hash::Sha256 };
         match self.kernel.answer(need).await.0 {
-            Answer::Keys(Ok((keys, true))) if keys.verify(password) => {}
-            Answer::Keys(Ok(_)) => return Err("not-authorized".to_owned()),
+            Answer::Keys(Ok((keys, proved))) => match proved {
+                Ok(()) if keys.verify(password) => {}
+                Err(failure) if keys.verify(password) => return Err(failure.name().to_owned()),
+                _ => return Err("not-authorized".to_owned()),
+            },
             Answer::Keys(Err(failure)) => return Err(failure.name().to_owned()),
             other => return Err(format!("{other:?}")),
         }

@@ -24,7 +24,7 @@ pub(super) fn answer(kernel: Arc<Kernel>, need: Need) -> Future<'static, Option<
     })
 }
 
-/// An account that is disabled is told so once it has shown who it is, and not before (RFC 6120 §6.5.2, §13.11).
+/// An account that was disabled while it logged in gets no session.
 pub(super) fn admit(account: &Account) -> Result<(), StanzaError> {
     match account.document::<Standing>() {
         Some(Standing { disabled: true }) => {
@@ -44,14 +44,22 @@ async fn find(kernel: &Kernel, username: &str, domain: &str) -> Result<Option<Cr
     })
 }
 
-async fn keys(kernel: &Kernel, username: &str, domain: &str, hash: Hash) -> Result<(ScramKeys, bool), Failure> {
+/// The keys of an account, or decoys; and what follows when the client proves that it knows the password (RFC 6120 §6.5.2:
+/// only then does it learn that the account is disabled).
+async fn keys(kernel: &Kernel, username: &str, domain: &str, hash: Hash) -> Result<(ScramKeys, Proved), Failure> {
     let found = find(kernel, username, domain).await?;
-    let decoy = || ScramKeys::decoy(hash, username, &kernel.secret, kernel.settings.iterations);
-    match found {
-        Some(credentials) => Ok(credentials.keys(hash).map_or_else(|| (decoy(), false), |keys| (keys.clone(), true))),
-        None => Ok((decoy(), false)),
-    }
+    let known = found.and_then(|credentials| Some((credentials.keys(hash)?.clone(), credentials.disabled)));
+    Ok(match known {
+        Some((keys, false)) => (keys, Ok(())),
+        Some((keys, true)) => (keys, Err(Failure::AccountDisabled)),
+        None => {
+            let decoy = ScramKeys::decoy(hash, username, &kernel.secret, kernel.settings.iterations);
+            (decoy, Err(Failure::NotAuthorized))
+        }
+    })
 }
+
+type Proved = Result<(), Failure>;
 
 async fn verify(kernel: Arc<Kernel>, username: String, domain: &str, password: String) -> Result<String, Failure> {
     let found = find(&kernel, &username, domain).await?;

@@ -209,7 +209,8 @@ fn answer(need: Need) -> Answer {
     match need {
         Need::Keys { username, hash, .. } => {
             let keys = ScramKeys::derive(hash, PASSWORD, b"salt and more salt", 4096).unwrap();
-            Answer::Keys(Ok((keys, username == "juliet")))
+            let proved = if username == "juliet" { Ok(()) } else { Err(Failure::NotAuthorized) };
+            Answer::Keys(Ok((keys, proved)))
         }
         Need::Verify { username, password, .. } => {
             let right = username == "juliet" && password == PASSWORD;

@@ -92,7 +92,7 @@ fn exchange(mechanism: Mechanism, password: &str, damaged: Option<(usize, &Damag
                 } else {
                     ScramKeys::decoy(hash, &username, &[0; 32], MIN_ITERATIONS)
                 };
-                server.keys(keys, known)
+                server.keys(keys, known.then_some(()).ok_or(Failure::NotAuthorized))
             }
             ServerStep::Verify { username, password } => {
                 let right = username == "romeo" && prepare_password(&password).as_deref() == Ok("pencil");
@@ -171,7 +171,7 @@ proptest! {
         for message in &messages {
             let mut step = server.response(Some(message));
             if let ServerStep::Keys { hash, username } = &step {
-                step = server.keys(ScramKeys::decoy(*hash, username, &[0; 32], 4096), true);
+                step = server.keys(ScramKeys::decoy(*hash, username, &[0; 32], 4096), Ok(()));
             }
             if matches!(mechanism, Mechanism::Scram { .. }) {
                 let done = matches!(step, ServerStep::Done { .. });

@@ -96,11 +96,12 @@ impl Server {
         }
     }
 
-    /// The keys asked for; for unknown names, [`ScramKeys::decoy`] with `known` false.
-    pub fn keys(&mut self, keys: ScramKeys, known: bool) -> ServerStep {
+    /// The keys asked for, and what follows when the client's proof is right: for unknown names [`ScramKeys::decoy`] and
+    /// not-authorized, for a disabled account account-disabled, so that only who knows the password learns of it.
+    pub fn keys(&mut self, keys: ScramKeys, proved: Result<(), Failure>) -> ServerStep {
         match std::mem::replace(&mut self.state, State::Over) {
             State::Keys(mut exchange) if self.mechanism_hash() == Some(keys.hash) => {
-                let challenge = exchange.challenge(keys, known, &self.nonce);
+                let challenge = exchange.challenge(keys, proved, &self.nonce);
                 self.state = State::Proof(exchange);
                 ServerStep::Challenge(challenge)
             }

@@ -55,7 +55,7 @@ fn replay(case: &Value, bindings: &ChannelBindings) {
     let mut server = Server::new(mechanism, DOMAIN, bindings.clone(), plus, server_nonce.to_owned());
     let ServerStep::Keys { username: asked, hash: of } = server.response(Some(first.as_bytes())) else { panic!() };
     assert_eq!((asked.as_str(), of), (username, hash));
-    let ServerStep::Challenge(challenge) = server.keys(keys, true) else { panic!() };
+    let ServerStep::Challenge(challenge) = server.keys(keys, Ok(())) else { panic!() };
     assert_eq!(challenge, server_first.as_bytes());
     let ServerStep::Done { username: Some(who), data: Some(data) } = server.response(Some(last.as_bytes())) else {
         panic!("{case}")
@@ -211,7 +211,7 @@ fn channel_binding_flags() {
 }
 
 /// Changes the final message of an exchange that would succeed; gives what the server says.
-fn last(mechanism: Mechanism, known: bool, change: impl Fn(&str) -> String) -> Result<(), Failure> {
+fn last(mechanism: Mechanism, proved: Result<(), Failure>, change: impl Fn(&str) -> String) -> Result<(), Failure> {
     let Mechanism::Scram { hash, plus } = mechanism else { panic!() };
     let mut server = Server::new(mechanism, DOMAIN, bindings(), plus, "server".to_owned());
     let types = ["tls-exporter"];
@@ -226,7 +226,7 @@ fn last(mechanism: Mechanism, known: bool, change: impl Fn(&str) -> String) -> R
     );
     assert!(matches!(server.response(Some(&client.initial())), ServerStep::Keys { .. }));
     let keys = ScramKeys::derive(hash, "pencil", b"salt", MIN_ITERATIONS).unwrap();
-    let ServerStep::Challenge(challenge) = server.keys(keys, known) else { panic!() };
+    let ServerStep::Challenge(challenge) = server.keys(keys, proved) else { panic!() };
     let answer = String::from_utf8(client.challenge(&challenge).unwrap()).unwrap();
     match server.response(Some(change(&answer).as_bytes())) {
         ServerStep::Done { .. } => Ok(()),
@@ -237,15 +237,23 @@ fn last(mechanism: Mechanism, known: bool, change: impl Fn(&str) -> String) -> R
 
 #[test]
 fn final_messages() {
-    use Failure::{MalformedRequest, NotAuthorized};
+    use Failure::{AccountDisabled, MalformedRequest, NotAuthorized};
     let field = |message: &str, name: char, value: &str| {
         message.replace(&format!("{name}={}", attribute(message, name)), &format!("{name}={value}"))
     };
     for mechanism in [SHA256, SHA256_PLUS] {
-        assert_eq!(last(mechanism, true, str::to_owned), Ok(()));
-        assert_eq!(last(mechanism, false, str::to_owned), Err(NotAuthorized), "a name that does not exist");
+        assert_eq!(last(mechanism, Ok(()), str::to_owned), Ok(()));
+        for refusal in [Err(NotAuthorized), Err(AccountDisabled)] {
+            assert_eq!(last(mechanism, refusal, str::to_owned), refusal, "what was said of a right proof");
+            let wrong = |m: &str| field(m, 'p', &STANDARD.encode([0; 32]));
+            assert_eq!(
+                last(mechanism, refusal, wrong),
+                Err(NotAuthorized),
+                "a disabled account is not told to anybody"
+            );
+        }
         let refused = |failure, change: &dyn Fn(&str) -> String| {
-            assert_eq!(last(mechanism, true, change), Err(failure), "{}", change("c=C,r=R,p=P"));
+            assert_eq!(last(mechanism, Ok(()), change), Err(failure), "{}", change("c=C,r=R,p=P"));
         };
         refused(NotAuthorized, &|m| field(m, 'p', &STANDARD.encode([0; 32])));
         refused(NotAuthorized, &|m| field(m, 'p', &STANDARD.encode("xxx")));
@@ -368,14 +376,14 @@ fn out_of_turn() {
     let new = || Server::new(SHA256, DOMAIN, bindings(), false, "s".to_owned());
     let ours = |step| assert!(matches!(step, ServerStep::Failed(Failure::TemporaryAuthFailure)), "{step:?}");
     let theirs = |step| assert!(matches!(step, ServerStep::Failed(Failure::MalformedRequest)), "{step:?}");
-    ours(new().keys(keys(), true));
+    ours(new().keys(keys(), Ok(())));
     ours(new().verified(Ok("a".to_owned())));
     let mut server = new();
     server.response(Some(b"n,,n=a,r=b"));
     theirs(server.response(Some(b"n,,n=a,r=b")));
     let mut server = new();
     server.response(Some(b"n,,n=a,r=b"));
-    ours(server.keys(ScramKeys::decoy(Hash::Sha1, "a", &[0; 32], 4096), true));
+    ours(server.keys(ScramKeys::decoy(Hash::Sha1, "a", &[0; 32], 4096), Ok(())));
     theirs(server.response(Some(b"x")));
     // Asked for once, an initial response that is empty again is one.
     let mut server = new();

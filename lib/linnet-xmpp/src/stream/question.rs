@@ -57,8 +57,9 @@ pub enum Need {
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Answer {
-    /// Keys; for a name that does not exist, decoys with `known` false. `Err`: e.g. account disabled, store down.
-    Keys(Result<(sasl::ScramKeys, bool), sasl::Failure>),
+    /// Keys, and what follows when the client proves that it knows the password, as [`sasl::Server::keys`] wants it.
+    /// `Err`: they cannot be read now.
+    Keys(Result<(sasl::ScramKeys, Result<(), sasl::Failure>), sasl::Failure>),
     /// The name to go on with.
     Verified(Result<String, sasl::Failure>),
     /// The full address bound.

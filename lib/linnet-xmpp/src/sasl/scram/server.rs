@@ -21,7 +21,7 @@ pub(in crate::sasl) struct Exchange {
 #[derive(Debug)]
 struct Challenge {
     keys: ScramKeys,
-    known: bool,
+    proved: Result<(), Failure>,
     nonce: String,
     server_first: String,
 }
@@ -65,12 +65,12 @@ impl Exchange {
         })
     }
 
-    /// Makes `server-first-message`. `known`: the keys are those of an account, not a decoy.
-    pub(in crate::sasl) fn challenge(&mut self, keys: ScramKeys, known: bool, nonce: &str) -> Vec<u8> {
+    /// Makes `server-first-message`. `proved`: what follows when the client's proof is right.
+    pub(in crate::sasl) fn challenge(&mut self, keys: ScramKeys, proved: Result<(), Failure>, nonce: &str) -> Vec<u8> {
         let nonce = format!("{}{nonce}", self.client_nonce);
         let server_first = format!("r={nonce},s={},i={}", message::base64(&keys.salt), keys.iterations);
         let out = server_first.clone().into_bytes();
-        self.challenge = Some(Challenge { keys, known, nonce, server_first });
+        self.challenge = Some(Challenge { keys, proved, nonce, server_first });
         out
     }
 
@@ -81,14 +81,14 @@ impl Exchange {
         let auth_message: [&[u8]; 5] =
             [self.first_bare.as_bytes(), b",", challenge.server_first.as_bytes(), b",", last.without_proof.as_bytes()];
         // All is computed before anything is decided, so that time tells nothing.
-        let proved = challenge.keys.accepts(&last.proof, &auth_message);
+        let is_right = challenge.keys.accepts(&last.proof, &auth_message);
         let bound = bool::from(last.binding.ct_eq(&self.binding));
         let same_nonce = last.nonce == challenge.nonce;
         let signature = challenge.keys.signature(&auth_message);
-        if proved & bound & same_nonce & challenge.known {
-            Outcome::Proved(format!("v={}", message::base64(&signature)).into_bytes())
-        } else {
-            Outcome::Refused(Failure::NotAuthorized)
+        match challenge.proved {
+            _ if !(is_right & bound & same_nonce) => Outcome::Refused(Failure::NotAuthorized),
+            Ok(()) => Outcome::Proved(format!("v={}", message::base64(&signature)).into_bytes()),
+            Err(failure) => Outcome::Refused(failure),
         }
     }
 }

@@ -67,7 +67,7 @@ impl AcceptStep for Sasl {
 
     fn answer(&self, login: &mut AcceptLogin, answer: Answer) -> Progress<StreamError> {
         match answer {
-            Answer::Keys(Ok((keys, known))) => exchange(login, |server| server.keys(keys, known)),
+            Answer::Keys(Ok((keys, proved))) => exchange(login, |server| server.keys(keys, proved)),
             Answer::Keys(Err(failure)) => fail(login, failure),
             Answer::Verified(username) => exchange(login, |server| server.verified(username)),
             Answer::Bound(_) | Answer::SignedUp(_) => StreamCondition::InternalServerError.into(),

@@ -104,8 +104,8 @@ impl Backend {
     fn answer(&mut self, need: &Need) -> Answer {
         match need {
             Need::Keys { username, hash, .. } => Answer::Keys(Ok(match self.passwords.get(&**username) {
-                Some(password) => (ScramKeys::derive(*hash, password, b"a salt of sixteen", 4096).unwrap(), true),
-                None => (ScramKeys::decoy(*hash, username, &[3; 32], 4096), false),
+                Some(password) => (ScramKeys::derive(*hash, password, b"a salt of sixteen", 4096).unwrap(), Ok(())),
+                None => (ScramKeys::decoy(*hash, username, &[3; 32], 4096), Err(Failure::NotAuthorized)),
             })),
             Need::Verify { username, password, .. } => {
                 let right = self.passwords.get(&**username).is_some_and(|known| *known == *password);
