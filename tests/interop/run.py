@@ -16,6 +16,7 @@ import cases_messages  # noqa: F401
 import cases_presence  # noqa: F401
 import cases_queries  # noqa: F401
 import cases_roster  # noqa: F401
+import cases_streams  # noqa: F401
 import cases_terminal  # noqa: F401
 from runner import run_cases, total
 from server import ServerError, start_server

@@ -6,8 +6,11 @@
 //! the connection, a panic included ([`Guard`]).
 
 use crate::{limits, listener::Shared, outgoing::Outgoing, rates::Bytes, socket::Socket};
-use kernel::{Kernel, Session, mailbox::Item};
-use linnet_xmpp::stream::{Accept, Output, StreamError};
+use kernel::{
+    Kernel, Session,
+    mailbox::{Item, Next},
+};
+use linnet_xmpp::stream::{Accept, Output, Signal, StreamError};
 use std::{
     future::Future,
     mem,
@@ -110,10 +113,14 @@ struct Ending {
     until: Instant,
 }
 
-/// A session, ended when this is dropped.
+/// A session on its connection. When this is dropped, the session ends, or waits for its client if that can resume it.
 pub(crate) struct Guard {
     kernel: Arc<Kernel>,
     session: Arc<Session>,
+    /// The number of this connection of the session's.
+    connection: u32,
+    /// The stream was closed, or the session ended.
+    orderly: bool,
     /// What is being written.
     out: Option<Box<Outgoing>>,
     /// Messages that came after the client had ended its stream: they are not for this session any more.
@@ -121,8 +128,8 @@ pub(crate) struct Guard {
 }
 
 impl Guard {
-    pub(crate) fn new(kernel: Arc<Kernel>, session: Arc<Session>) -> Guard {
-        Guard { kernel, session, out: None, kept: Vec::new() }
+    pub(crate) fn new(kernel: Arc<Kernel>, session: Arc<Session>, connection: u32) -> Guard {
+        Guard { kernel, session, connection, orderly: false, out: None, kept: Vec::new() }
     }
 
     fn out(&mut self) -> &mut Outgoing {
@@ -142,7 +149,7 @@ impl Drop for Guard {
     fn drop(&mut self) {
         let unwritten = self.out.take().into_iter().flat_map(|out| out.into_items());
         let unwritten = unwritten.chain(mem::take(&mut self.kept)).collect();
-        self.kernel.end(&self.session, unwritten);
+        self.kernel.part(&self.session, self.connection, self.orderly, unwritten);
     }
 }
 
@@ -266,12 +273,15 @@ impl Inner {
             // The last write is not through. When it is, the mailbox has to be asked: nobody is woken for what waits there.
             return true;
         }
+        if let Some(signal) = self.guard.kernel.acknowledgement(&self.guard.session, cx.waker()) {
+            self.say(&signal);
+        }
         loop {
             if self.guard.out.as_ref().is_some_and(|out| out.bytes.len() >= limits::WRITE_BATCH) {
                 return true;
             }
-            match self.guard.session.mailbox.poll_next(cx) {
-                Poll::Ready(Ok(item)) => self.add(item),
+            match self.guard.session.mailbox.poll_next(self.guard.connection, cx) {
+                Poll::Ready(Ok(next)) => self.add(next),
                 Poll::Ready(Err(error)) => {
                     self.close(error);
                     return false;
@@ -279,13 +289,25 @@ impl Inner {
                 Poll::Pending => break,
             }
         }
+        if self.guard.session.mailbox.asks() {
+            self.say(&Signal::Request);
+        }
         self.ending(cx);
         false
     }
 
-    fn add(&mut self, item: Item) {
+    /// Writes something about the session, behind what is there already.
+    fn say(&mut self, signal: &Signal) {
+        self.guard.out().bytes.extend_from_slice(&signal.to_bytes());
+    }
+
+    fn add(&mut self, next: Next) {
+        let is_taken = matches!(next, Next::Taken(_));
+        let (Next::Taken(item) | Next::Kept(item)) = next;
         if item.row != 0 && matches!(self.phase, Phase::Ending(_)) {
-            self.guard.kept.push(item);
+            if is_taken {
+                self.guard.kept.push(item);
+            }
             return;
         }
         thread_local! {
@@ -298,7 +320,9 @@ impl Inner {
             kernel.write_head(&item, &session.address, head);
             item.stanza.write(None, item.to.as_ref(), head, &mut out.bytes);
         });
-        out.push(item);
+        if is_taken {
+            out.push(item);
+        }
     }
 
     /// Whether what came before the stream's end is answered, so that the farewell can go.
@@ -310,8 +334,8 @@ impl Inner {
             return;
         }
         // Answers that were given between the last look into the mailbox and now.
-        while let Poll::Ready(Ok(item)) = self.guard.session.mailbox.poll_next(cx) {
-            self.add(item);
+        while let Poll::Ready(Ok(next)) = self.guard.session.mailbox.poll_next(self.guard.connection, cx) {
+            self.add(next);
         }
         self.last();
     }
@@ -322,8 +346,9 @@ impl Inner {
         }
     }
 
-    /// The kernel ends the session.
+    /// The kernel ends the session, or another connection goes on with it.
     fn close(&mut self, error: Option<StreamError>) {
+        self.guard.orderly = true;
         if let Some(error) = &error {
             tracing::debug!(session = self.guard.session.id, condition = error.condition.name(), "session ended");
         }
@@ -351,14 +376,16 @@ impl Inner {
         while let Some(output) = self.stream.poll(&mut input, now) {
             match output {
                 Output::Stanza(stanza) => {
-                    let Guard { kernel, session, .. } = &self.guard;
+                    let Guard { kernel, session, connection, .. } = &self.guard;
+                    let connection = *connection;
                     if session.mailbox.is_closed() {
                         // What comes behind a forged sender, or from a session that was replaced, does not count.
                         return;
                     }
-                    if let Err(stanza) = kernel.try_handle(session, stanza) {
+                    if let Err(stanza) = kernel.try_handle(session, connection, stanza) {
                         let (kernel, session) = (kernel.clone(), session.clone());
-                        self.loading = Some(Box::pin(async move { kernel.handle(&session, Ok(*stanza)).await }));
+                        self.loading =
+                            Some(Box::pin(async move { kernel.handle(&session, connection, Ok(*stanza)).await }));
                         self.rest = input.to_vec();
                         return;
                     }
@@ -369,7 +396,16 @@ impl Inner {
                     }
                 }
                 Output::Write(bytes) => self.guard.out().bytes.extend_from_slice(&bytes),
+                Output::Control(control) => {
+                    let Guard { kernel, session, connection, .. } = &self.guard;
+                    match kernel.control(session, *connection, control) {
+                        Ok(Some(signal)) => self.say(&signal),
+                        Ok(None) => {}
+                        Err(error) => self.stream.close(Some(error)),
+                    }
+                }
                 Output::Closed(error) => {
+                    self.guard.orderly = true;
                     if let Some(error) = error {
                         let condition = error.condition.name();
                         tracing::debug!(session = self.guard.session.id, condition, "stream error");

@@ -38,7 +38,7 @@ struct Login {
     stream: Accept,
     visit: Visit,
     out: Vec<u8>,
-    /// The session, from the answer to `Bind` on.
+    /// The session, from the answer to `Bind` or `Resume` on.
     guard: Option<Guard>,
 }
 
@@ -66,7 +66,7 @@ impl Login {
                         return Some(Established::new(self.shared, self.socket, self.stream, guard, self.out, rest));
                     }
                     // There is none before `Bound`, by the stream's contract.
-                    Output::Stanza(_) => return None,
+                    Output::Stanza(_) | Output::Control(_) => return None,
                     Output::Closed(error) => {
                         if let Some(error) = error {
                             let (peer, condition) = (self.visit.peer, error.condition.name());
@@ -121,8 +121,8 @@ impl Login {
 
     /// Asks the kernel, not longer than the login may take. An address that failed too often is not even asked about.
     async fn answer(&mut self, need: Need) -> Option<Answer> {
-        let bind = matches!(need, Need::Bind { .. });
-        if !bind && !self.visit.attempt(Instant::now()) {
+        let is_proven = matches!(need, Need::Bind { .. } | Need::Resume { .. });
+        if !is_proven && !self.visit.attempt(Instant::now()) {
             let failure = Failure::TemporaryAuthFailure;
             return Some(match need {
                 Need::Keys { .. } => Answer::Keys(Err(failure)),
@@ -134,11 +134,11 @@ impl Login {
         let kernel = self.shared.kernel.clone();
         let answer = tokio::time::timeout_at(deadline.into(), kernel.answer(need)).await;
         let (answer, session) = answer.ok()?;
-        if bind {
+        if is_proven {
             self.visit.succeeded();
         }
-        if let Some(session) = session {
-            self.guard = Some(Guard::new(kernel, session));
+        if let Some((session, connection)) = session {
+            self.guard = Some(Guard::new(kernel, session, connection));
         }
         Some(answer)
     }

@@ -16,6 +16,7 @@ pub mod registration;
 pub mod requests;
 pub mod roster;
 pub mod storage;
+pub mod streams;
 
 use bytes::Bytes;
 use kernel::{Feature, Kernel};
@@ -35,6 +36,7 @@ pub static FEATURES: &[&Feature] = &[
     &entity::FEATURE,
     &storage::FEATURE,
     &registration::FEATURE,
+    &streams::FEATURE,
     &commands::FEATURE,
 ];
 

@@ -234,6 +234,9 @@ impl Kernel {
         }
         for (session, error) in effects.endings {
             session.mailbox.close(Some(error));
+            // Who has no connection would not notice. Not here: locks are held.
+            let kernel = self.clone();
+            self.context.spawn(Box::pin(async move { kernel.end_if_detached(&session) }));
         }
         for (owner, emission) in effects.emissions {
             if self.emit(&owner, emission) {

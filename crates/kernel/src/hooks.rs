@@ -229,6 +229,8 @@ pub enum Hook {
     Relation(fn(&Account, &Jid) -> Relation),
     /// Answers what a stream needs to know; `None` where it is another feature's.
     Stream(fn(Arc<Kernel>, Need) -> Future<'static, Option<Answer>>),
+    /// Which stanzas can wait while nobody looks at the client, the latest of each sender in place of all.
+    CanWait(fn(&Stanza) -> bool),
     /// An administrative command.
     Command(&'static Command),
     /// A negotiation step of client streams, where the settings want it.
@@ -277,6 +279,7 @@ pub struct Table {
     pub(crate) heads: Vec<Head>,
     pub(crate) relation: Option<fn(&Account, &Jid) -> Relation>,
     pub(crate) stream: Vec<Stream>,
+    pub(crate) can_wait: Option<crate::resume::CanWait>,
 }
 
 impl Table {
@@ -314,6 +317,7 @@ impl Table {
             Hook::Head(run) => self.heads.push(*run),
             Hook::Relation(run) => self.relation = Some(*run),
             Hook::Stream(run) => self.stream.push(*run),
+            Hook::CanWait(run) => self.can_wait = Some(*run),
             Hook::Command(command) => self.commands.push(command),
             Hook::Step(step, wanted) if wanted(settings) => self.steps.push(*step),
             Hook::Step(..) => {}

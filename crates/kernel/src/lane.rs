@@ -25,6 +25,12 @@ impl Lane {
         self.handed_over.load(Ordering::Acquire) - self.done.load(Ordering::Acquire)
     }
 
+    /// Entries handed over so far, and how many of them are durable and performed.
+    pub(crate) fn counts(&self) -> (u64, u64) {
+        let done = self.done.load(Ordering::Acquire);
+        (self.handed_over.load(Ordering::Acquire), done)
+    }
+
     /// Whether the sender's socket should not be read until the lane has moved. Registers the waker before the look,
     /// so that no movement is missed.
     pub fn is_full(&self, waker: &Waker) -> bool {

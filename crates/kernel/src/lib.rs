@@ -22,6 +22,7 @@ mod offline;
 mod outbox;
 pub mod owner;
 mod reroute;
+mod resume;
 pub mod route;
 pub mod session;
 mod sides;
@@ -145,8 +146,11 @@ impl Kernel {
     }
 
     /// Waits until everything handed over is durable and performed and every outbox is empty, and closes the store.
-    /// Sessions have been ended by whoever made them.
+    /// Sessions with a connection have been ended by whoever made them; those that wait for their clients end here.
     pub async fn stop(self: &Arc<Self>) -> Result<(), StoreError> {
+        for owner in self.owners_online() {
+            self.end_detached(&owner);
+        }
         self.barrier().await;
         while self.outboxes.load(std::sync::atomic::Ordering::Acquire) > 0 {
             self.context.sleep(std::time::Duration::from_millis(1)).await;

@@ -23,6 +23,17 @@ pub const MAILBOX_BYTES: usize = 1024 * 1024;
 /// Bytes of answers pulled from the store that wait for one session; the task that reads waits for room.
 pub const PULLED_BYTES: usize = 64 * 1024;
 
+/// Stanzas that a session's client has been sent and has not acknowledged (XEP-0198); then nothing more is sent. Several
+/// minutes of the liveliest room.
+pub const WINDOW_STANZAS: usize = 2000;
+/// Bytes that it has been sent and has not acknowledged.
+pub const WINDOW_BYTES: usize = 1024 * 1024;
+/// How long a session without a connection waits for its client: a tunnel, a change of networks. What is stored is not
+/// lost when it ends.
+pub const RESUMABLE_SECONDS: u64 = 600;
+/// Stanzas held back from a client that nobody looks at (XEP-0352); then they go after all.
+pub const HELD_STANZAS: usize = 500;
+
 /// Sessions of one account. A person has a handful; a hundred is a fault or an attack.
 pub const SESSIONS: usize = 100;
 /// Entities that one session has sent directed presence to (RFC 6121 §4.6.3 demands that they are remembered).

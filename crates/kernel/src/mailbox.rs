@@ -3,6 +3,10 @@
 //!
 //! Two queues: `live` for what others send, and `pulled` for what the session asked of the store, whose reader does wait
 //! for room. While a session catches up with stored messages, `live` is held back behind `pulled`.
+//!
+//! With stream management what was taken stays in the `window` until the client has acknowledged it, so that a new
+//! connection goes on where the last one broke. Taking an item and keeping it there is one step: each item is in a queue,
+//! in the window, or acknowledged. Only the connection that came last takes anything.
 
 use crate::limits;
 use linnet_xmpp::{
@@ -70,6 +74,53 @@ struct Inner {
     overflowed: bool,
     closed: Option<Closed>,
     waker: Option<Waker>,
+    /// The number of the connection that takes.
+    connection: u32,
+    /// With stream management. Boxed like the next one: many sessions have neither.
+    window: Option<Box<Window>>,
+    /// While nobody looks at the client.
+    quiet: Option<Box<Quiet>>,
+}
+
+/// What the client was sent and has not acknowledged (XEP-0198 §4).
+#[derive(Debug, Default)]
+struct Window {
+    items: VecDeque<Item>,
+    bytes: usize,
+    /// How many the client has acknowledged, modulo 2^32.
+    acknowledged: u32,
+    /// It was asked for an acknowledgement and has not answered.
+    asked: bool,
+}
+
+impl Window {
+    fn is_full(&self) -> bool {
+        self.items.len() >= limits::WINDOW_STANZAS || self.bytes >= limits::WINDOW_BYTES
+    }
+
+    fn sent(&self) -> u32 {
+        self.acknowledged.wrapping_add(self.items.len() as u32)
+    }
+}
+
+/// More was acknowledged than was sent, which is this many.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct TooHigh(pub(crate) u32);
+
+/// What can wait until somebody looks at the client, newest last, one per sender and kind (XEP-0352 §5).
+#[derive(Debug)]
+struct Quiet {
+    can_wait: fn(&Stanza) -> bool,
+    held: VecDeque<Item>,
+}
+
+/// The next item for a connection.
+#[derive(Debug)]
+pub enum Next {
+    /// The mailbox forgets it: the connection says when it is written, or gives it back.
+    Taken(Item),
+    /// The mailbox keeps it until it is acknowledged.
+    Kept(Item),
 }
 
 #[derive(Debug, Default)]
@@ -89,6 +140,7 @@ impl Mailbox {
         if inner.closed.is_some() {
             return Err(item);
         }
+        let Some(item) = inner.hold_back(item) else { return Ok(()) };
         // A single item is always taken, however large: the limits of stanzas bound it.
         let is_full = inner.live.len() >= limits::MAILBOX_ITEMS || inner.bytes + item.size() > limits::MAILBOX_BYTES;
         if is_full && !inner.live.is_empty() {
@@ -98,6 +150,7 @@ impl Mailbox {
             inner.wake();
             return Err(item);
         }
+        inner.let_go();
         inner.bytes += item.size();
         inner.live.push_back(item);
         if !inner.held {
@@ -162,10 +215,17 @@ impl Mailbox {
 
     /// Takes the next item, or registers to be woken. `Err`: everything is taken and the session was ended.
     /// What is pulled comes first, so that nothing overtakes what was stored before it.
-    pub fn poll_next(&self, cx: &mut Context<'_>) -> Poll<Result<Item, Option<StreamError>>> {
+    pub fn poll_next(&self, connection: u32, cx: &mut Context<'_>) -> Poll<Result<Next, Option<StreamError>>> {
         let mut inner = self.inner.lock();
+        if inner.connection != connection {
+            let text = "the session goes on with another connection of yours";
+            return Poll::Ready(Err(Some(StreamError::new(StreamCondition::Conflict).text(text))));
+        }
         if let Some(item) = inner.take() {
-            return Poll::Ready(Ok(item));
+            let Some(window) = &mut inner.window else { return Poll::Ready(Ok(Next::Taken(item))) };
+            window.bytes += item.size();
+            window.items.push_back(item.clone());
+            return Poll::Ready(Ok(Next::Kept(item)));
         }
         if let Some(error) = &inner.closed {
             return Poll::Ready(Err(error.clone()));
@@ -176,11 +236,94 @@ impl Mailbox {
         Poll::Pending
     }
 
+    /// The number of the connection that takes from the mailbox.
+    pub fn connection(&self) -> u32 {
+        self.inner.lock().connection
+    }
+
+    /// A new connection takes from now on; its number. The one before learns it at its next look.
+    pub(crate) fn take_over(&self) -> u32 {
+        let mut inner = self.inner.lock();
+        inner.connection = inner.connection.wrapping_add(1);
+        inner.wake();
+        inner.connection
+    }
+
+    /// From now on items are kept until they are acknowledged.
+    pub(crate) fn keep(&self) {
+        self.inner.lock().window.get_or_insert_default();
+    }
+
+    /// Whether the client should be asked what it has handled: it has something, and no question is open.
+    pub fn asks(&self) -> bool {
+        let mut inner = self.inner.lock();
+        let Some(window) = &mut inner.window else { return false };
+        let asks = !window.asked && !window.items.is_empty();
+        window.asked |= asks;
+        asks
+    }
+
+    /// The client of this connection has handled so many in all. Gives the rows among those that it had not acknowledged
+    /// before; an older count changes nothing.
+    pub(crate) fn acknowledge(&self, connection: u32, handled: u32) -> Result<Vec<u64>, TooHigh> {
+        let mut inner = self.inner.lock();
+        let is_current = inner.connection == connection;
+        let Some(window) = inner.window.as_mut().filter(|_| is_current) else { return Ok(Vec::new()) };
+        window.asked = false;
+        let newly = handled.wrapping_sub(window.acknowledged) as usize;
+        if newly > window.items.len() {
+            // Counts go round at 2^32, and what is far behind is old.
+            return if newly > (u32::MAX / 2) as usize { Ok(Vec::new()) } else { Err(TooHigh(window.sent())) };
+        }
+        let mut rows = Vec::new();
+        for item in window.items.drain(..newly) {
+            window.bytes -= item.size();
+            rows.extend((item.row != 0).then_some(item.row));
+        }
+        window.acknowledged = handled;
+        if window.items.is_empty() && window.items.capacity() > 4 {
+            window.items = VecDeque::new();
+        }
+        Ok(rows)
+    }
+
+    /// What was not acknowledged is taken again, before everything else, and counted again.
+    pub(crate) fn rewind(&self) {
+        let mut inner = self.inner.lock();
+        let Some(window) = &mut inner.window else { return };
+        let (items, bytes) = (std::mem::take(&mut window.items), std::mem::take(&mut window.bytes));
+        window.asked = false;
+        if items.is_empty() {
+            return;
+        }
+        let pulled = inner.pulled.get_or_insert_default();
+        pulled.bytes += bytes;
+        for item in items.into_iter().rev() {
+            pulled.items.push_front(item);
+        }
+        inner.wake();
+    }
+
+    /// Nobody looks at the client: what can wait is held back. `None`: somebody does again.
+    pub(crate) fn quiet(&self, can_wait: Option<fn(&Stanza) -> bool>) {
+        let mut inner = self.inner.lock();
+        match can_wait {
+            Some(_) if inner.quiet.is_some() => {}
+            Some(can_wait) => inner.quiet = Some(Box::new(Quiet { can_wait, held: VecDeque::new() })),
+            None => {
+                inner.let_go();
+                inner.quiet = None;
+                inner.wake();
+            }
+        }
+    }
+
     /// Ends the session for good and gives back everything that was not taken, in order.
     pub(crate) fn drain(&self) -> Vec<Item> {
         let mut inner = self.inner.lock();
         inner.closed.get_or_insert(None);
-        let mut items = Vec::new();
+        inner.let_go();
+        let mut items: Vec<Item> = inner.window.take().into_iter().flat_map(|window| window.items).collect();
         if let Some(mut pulled) = inner.pulled.take() {
             items.extend(pulled.items.drain(..));
             pulled.waiting.drain(..).for_each(Waker::wake);
@@ -198,8 +341,33 @@ impl Inner {
         }
     }
 
+    /// Holds an item back that can wait, in place of an older one that says the same of the same sender.
+    fn hold_back(&mut self, item: Item) -> Option<Item> {
+        let Some(quiet) = &mut self.quiet else { return Some(item) };
+        if item.row != 0 || !(quiet.can_wait)(&item.stanza) {
+            return Some(item);
+        }
+        let same = |older: &Item| older.stanza.kind == item.stanza.kind && older.stanza.from == item.stanza.from;
+        if let Some(place) = quiet.held.iter().position(same) {
+            quiet.held.remove(place);
+        } else if quiet.held.len() >= limits::HELD_STANZAS {
+            return Some(item);
+        }
+        quiet.held.push_back(item);
+        None
+    }
+
+    /// What was held back goes before what comes now.
+    fn let_go(&mut self) {
+        let Some(quiet) = &mut self.quiet else { return };
+        for item in std::mem::take(&mut quiet.held) {
+            self.bytes += item.size();
+            self.live.push_back(item);
+        }
+    }
+
     fn take(&mut self) -> Option<Item> {
-        if self.overflowed {
+        if self.overflowed || self.window.as_ref().is_some_and(|window| window.is_full()) {
             return None;
         }
         if let Some(pulled) = &mut self.pulled {

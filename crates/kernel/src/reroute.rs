@@ -34,6 +34,11 @@ pub(crate) fn now(kernel: &Arc<Kernel>, mut returned: Returned) {
             take_back(&mut account, &owner, &session, vec![item], &mut effects);
             // Ends: a session whose mailbox is closed inherits nothing.
             returned.extend(kernel.perform(effects, &mut kicked));
+            drop(account);
+            // Nobody is there who would notice that its mailbox is full.
+            if session.mailbox.is_closed() {
+                kernel.end_if_detached(&session);
+            }
         }
         kernel.settle(kicked);
     }

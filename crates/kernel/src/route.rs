@@ -84,15 +84,22 @@ pub(crate) struct Passage {
 }
 
 impl Kernel {
-    /// Takes what a session's stream gave. Waits only while an account is loaded.
-    pub async fn handle(self: &Arc<Self>, session: &Arc<Session>, stanza: Result<Stanza, Box<Rejected>>) {
-        match stanza {
-            Ok(stanza) => {
-                if let Some(stanza) = self.admit(session, stanza) {
-                    self.route(Origin::Session(session), stanza).await;
-                }
+    /// Takes what a session's stream gave on a connection, and counts it if stream management is on; what comes from a
+    /// connection that was replaced does not count. Waits only while an account is loaded.
+    pub async fn handle(
+        self: &Arc<Self>,
+        session: &Arc<Session>,
+        connection: u32,
+        stanza: Result<Stanza, Box<Rejected>>,
+    ) {
+        let mut stanza = stanza;
+        while let Err(back) = self.try_handle(session, connection, stanza) {
+            if let Err(error) = self.load(&session.owner, &back).await {
+                let refused = self.try_handle(session, connection, Err(Box::new(Rejected { stanza: *back, error })));
+                debug_assert!(refused.is_ok(), "a refusal needs no other account");
+                return;
             }
-            Err(rejected) => self.refuse(session, &rejected.stanza, &rejected.error),
+            stanza = Ok(*back);
         }
     }
 
@@ -100,18 +107,18 @@ impl Kernel {
     pub fn try_handle(
         self: &Arc<Self>,
         session: &Arc<Session>,
+        connection: u32,
         stanza: Result<Stanza, Box<Rejected>>,
     ) -> Result<(), Box<Stanza>> {
-        match stanza {
-            Ok(stanza) => match self.admit(session, stanza) {
-                Some(stanza) => self.try_route(Origin::Session(session), stanza).map(|kicked| self.settle(kicked)),
-                None => Ok(()),
+        let kicked = self.counted(session, connection, |kernel| match stanza {
+            Ok(stanza) => match kernel.admit(session, stanza) {
+                Some(stanza) => kernel.try_route(Origin::Session(session), stanza),
+                None => Ok(Vec::new()),
             },
-            Err(rejected) => {
-                self.refuse(session, &rejected.stanza, &rejected.error);
-                Ok(())
-            }
-        }
+            Err(rejected) => Ok(kernel.refuse(session, &rejected.stanza, &rejected.error)),
+        })?;
+        self.settle(kicked);
+        Ok(())
     }
 
     /// Stamps `from` (the stream, which knows its own, stamped `xml:lang`). A session that claims to be somebody else is
@@ -130,17 +137,14 @@ impl Kernel {
         Some(stanza)
     }
 
-    /// Answers with an error, in the order of the lane.
-    fn refuse(self: &Arc<Self>, session: &Arc<Session>, stanza: &Stanza, error: &StanzaError) {
-        let Some(mut reply) = stanza.error(error) else { return };
+    /// Answers with an error, in the order of the lane. Returns the owners whose outboxes the caller has to settle.
+    fn refuse(self: &Arc<Self>, session: &Arc<Session>, stanza: &Stanza, error: &StanzaError) -> Vec<Arc<Owner>> {
+        let Some(mut reply) = stanza.error(error) else { return Vec::new() };
         reply.to = Some(session.address.clone());
         let delivery = Delivery { session: session.clone(), item: Item::plain(Arc::new(reply)) };
         let effects = Effects { deliveries: [delivery].into_iter().collect(), ..Effects::default() };
-        let kicked = {
-            let _order = session.owner.lock();
-            self.hand_over(effects, &[&session.owner], None)
-        };
-        self.settle(kicked);
+        let _order = session.owner.lock();
+        self.hand_over(effects, &[&session.owner], None)
     }
 
     pub(crate) async fn route(self: &Arc<Self>, origin: Origin<'_>, stanza: Stanza) {
@@ -150,20 +154,23 @@ impl Kernel {
                 Ok(kicked) => return self.settle(kicked),
                 Err(back) => stanza = *back,
             }
-            let sender = origin.owner().address.clone();
-            let recipient = stanza.to.as_ref().filter(|to| self.is_local_account(Some(*to))).map(Jid::bare);
-            for address in std::iter::once(sender).chain(recipient) {
-                if let Err(error) = self.owner(&address).await {
-                    tracing::error!(%error, account = %address, "an account could not be loaded");
-                    if let Origin::Session(session) = origin {
-                        let text = "your or your contact's data cannot be read at the moment";
-                        let error = StanzaError::new(Condition::InternalServerError).text(text);
-                        self.refuse(session, &stanza, &error);
-                    }
-                    return;
-                }
+            if self.load(origin.owner(), &stanza).await.is_err() {
+                return;
             }
         }
+    }
+
+    /// Loads the owners that a stanza concerns.
+    async fn load(&self, sender: &Owner, stanza: &Stanza) -> Result<(), StanzaError> {
+        let recipient = stanza.to.as_ref().filter(|to| self.is_local_account(Some(*to))).map(Jid::bare);
+        for address in std::iter::once(sender.address.clone()).chain(recipient) {
+            if let Err(error) = self.owner(&address).await {
+                tracing::error!(%error, account = %address, "an account could not be loaded");
+                let text = "your or your contact's data cannot be read at the moment";
+                return Err(StanzaError::new(Condition::InternalServerError).text(text));
+            }
+        }
+        Ok(())
     }
 
     pub(crate) fn is_local_account(&self, to: Option<&Jid>) -> bool {

@@ -12,6 +12,7 @@ use crate::{
     offline::stop_catching_up,
     owner::Owner,
     reroute,
+    resume::Managed,
     turn::Turn,
 };
 use linnet_xmpp::{
@@ -19,6 +20,7 @@ use linnet_xmpp::{
     stanza::{Condition, Kind, Type},
     stream::{Answer, Need, StreamCondition, StreamError},
 };
+use parking_lot::Mutex;
 use std::{
     sync::{
         Arc,
@@ -41,21 +43,32 @@ pub struct Session {
     /// Its account.
     pub owner: Arc<Owner>,
     pub(crate) later: AtomicU32,
+    /// With stream management. Taken before any owner's lock.
+    pub(crate) managed: Mutex<Option<Box<Managed>>>,
 }
 
 static NEXT: AtomicU64 = AtomicU64::new(1);
 
 impl Kernel {
-    /// Answers what a stream needs to know. With the answer to `Need::Bind` comes the session that was made.
-    pub async fn answer(self: &Arc<Self>, need: Need) -> (Answer, Option<Arc<Session>>) {
+    /// Answers what a stream needs to know. With the answer to `Need::Bind` comes the session that was
+    /// made, with that to `Need::Resume` the one that goes on, and the number of this connection.
+    pub async fn answer(self: &Arc<Self>, need: Need) -> (Answer, Option<(Arc<Session>, u32)>) {
         for hook in &self.hooks.stream {
             if let Some(answer) = hook(self.clone(), need.clone()).await {
                 return (answer, None);
             }
         }
+        if let Need::Resume { username, domain, id, handled } = &need {
+            let resumed = self.resume(username.as_deref(), domain, id, *handled).await;
+            let (resumed, session) = match resumed {
+                Ok((resumed, session)) => (Ok(resumed), Some(session)),
+                Err(error) => (Err(error), None),
+            };
+            return (Answer::Resumed(resumed), session);
+        }
         if let Need::Bind { username, domain, resource } = &need {
             return match self.bind(username.as_deref(), domain, resource.as_deref()).await {
-                Ok(session) => (Answer::Bound(Ok(session.address.clone())), Some(session)),
+                Ok(session) => (Answer::Bound(Ok(session.address.clone())), Some((session, 0))),
                 Err(error) => (Answer::Bound(Err(error)), None),
             };
         }
@@ -83,6 +96,7 @@ impl Kernel {
         let bare = Jid::new(Some(&local), domain, None).map_err(bad)?;
         let resource = resource.map_or_else(|| self.random_name(), str::to_owned);
         let address = bare.with_resource(&resource).map_err(bad)?;
+        let mut freed = false;
         loop {
             let owner = self.owner(&bare).await.map_err(|error| {
                 tracing::error!(%error, account = %bare, "an account could not be loaded");
@@ -95,6 +109,7 @@ impl Kernel {
                 lane: Lane::default(),
                 owner: owner.clone(),
                 later: AtomicU32::new(0),
+                managed: Mutex::new(None),
             });
             let mut account = owner.lock();
             if owner.is_stale() {
@@ -104,6 +119,12 @@ impl Kernel {
                 return Err(StanzaError::new(Condition::NotAllowed).text("this account does not exist any more"));
             }
             if account.sessions.len() >= limits::SESSIONS {
+                drop(account);
+                // A client that never resumes what it leaves behind is not locked out by it.
+                if !std::mem::replace(&mut freed, true) {
+                    self.end_detached(&owner);
+                    continue;
+                }
                 let text = "this account has too many sessions; close some first";
                 return Err(StanzaError::new(Condition::ResourceConstraint).text(text));
             }

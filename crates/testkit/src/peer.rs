@@ -1,9 +1,12 @@
 //! A session of a server under test, driven by hand: what the edge does between socket and kernel, step by step.
 
-use kernel::{Kernel, Session, mailbox::Item};
+use kernel::{
+    Kernel, Session,
+    mailbox::{Item, Next},
+};
 use linnet_xmpp::{
     Stanza, ns,
-    stream::StreamError,
+    stream::{Control, Signal, StreamError},
     xml::{Document, Scope},
 };
 use std::{
@@ -17,6 +20,8 @@ pub struct Peer {
     kernel: Arc<Kernel>,
     /// The session.
     pub session: Arc<Session>,
+    /// The number of its connection.
+    pub connection: u32,
 }
 
 /// Reads a stanza as it stands in a script or test.
@@ -30,8 +35,8 @@ pub fn stanza(xml: &str) -> Result<Stanza, Box<linnet_xmpp::stanza::Rejected>> {
 }
 
 impl Peer {
-    pub(crate) fn new(kernel: Arc<Kernel>, session: Arc<Session>) -> Peer {
-        Peer { kernel, session }
+    pub(crate) fn new(kernel: Arc<Kernel>, session: Arc<Session>, connection: u32) -> Peer {
+        Peer { kernel, session, connection }
     }
 
     /// Hands a stanza to the kernel, as if it had come from the socket.
@@ -39,14 +44,18 @@ impl Peer {
         if self.session.mailbox.is_closed() {
             return;
         }
-        if let Err(back) = self.kernel.try_handle(&self.session, stanza(xml)) {
-            self.kernel.handle(&self.session, Ok(*back)).await;
+        if let Err(back) = self.kernel.try_handle(&self.session, self.connection, stanza(xml)) {
+            self.kernel.handle(&self.session, self.connection, Ok(*back)).await;
         }
     }
 
     /// Takes the next item from the mailbox without writing it. `None`: there is none now. `Err`: the session was ended.
     pub fn take(&self) -> Option<Result<Item, Option<StreamError>>> {
-        match self.session.mailbox.poll_next(&mut Context::from_waker(Waker::noop())) {
+        Some(self.next()?.map(|(Next::Taken(item) | Next::Kept(item))| item))
+    }
+
+    fn next(&self) -> Option<Result<Next, Option<StreamError>>> {
+        match self.session.mailbox.poll_next(self.connection, &mut Context::from_waker(Waker::noop())) {
             Poll::Ready(next) => Some(next),
             Poll::Pending => None,
         }
@@ -68,16 +77,31 @@ impl Peer {
 
     /// Takes and writes the next item. `None`: there is none now. `Err`: the session was ended.
     pub fn read(&self) -> Option<Result<String, Option<StreamError>>> {
-        Some(self.take()?.map(|item| {
-            let bytes = self.bytes(&item);
-            self.wrote(std::slice::from_ref(&item));
-            bytes
-        }))
+        Some(self.next()?.map(|next| self.write(&next)))
+    }
+
+    /// Writes an item: its bytes. What the mailbox keeps has arrived when the client says so.
+    pub fn write(&self, next: &Next) -> String {
+        if let Next::Taken(item) = next {
+            self.wrote(std::slice::from_ref(item));
+        }
+        let (Next::Taken(item) | Next::Kept(item)) = next;
+        self.bytes(item)
     }
 
     /// Takes and writes everything that is there now.
     pub fn read_all(&self) -> Vec<String> {
         std::iter::from_fn(|| self.read().and_then(Result::ok)).collect()
+    }
+
+    /// Says something about the session between stanzas.
+    pub fn control(&self, control: Control) -> Result<Option<Signal>, StreamError> {
+        self.kernel.control(&self.session, self.connection, control)
+    }
+
+    /// The connection breaks.
+    pub fn cut(&self) {
+        self.kernel.part(&self.session, self.connection, false, Vec::new());
     }
 
     /// Ends the session; `unwritten` was taken and did not reach the socket.

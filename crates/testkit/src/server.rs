@@ -6,7 +6,7 @@ use kernel::{Feature, Kernel, Settings};
 use linnet_xmpp::{
     Jid,
     sasl::Hash,
-    stream::{Answer, Need},
+    stream::{Answer, Need, NotResumed},
 };
 use std::{sync::Arc, time::Duration};
 use store::{Store, StoreError};
@@ -102,9 +102,22 @@ impl Server {
         let resource = address.resource().map(str::to_owned);
         let need = Need::Bind { username: Some(username), domain, resource };
         match self.kernel.answer(need).await {
-            (Answer::Bound(Ok(_)), Some(session)) => Ok(Peer::new(self.kernel.clone(), session)),
+            (Answer::Bound(Ok(_)), Some((session, number))) => Ok(Peer::new(self.kernel.clone(), session, number)),
             (Answer::Bound(Err(error)), _) => Err(error.condition.name().to_owned()),
             (other, _) => Err(format!("{other:?}")),
+        }
+    }
+
+    /// Goes on with a session on a new connection (XEP-0198 §5). Gives what the server has handled.
+    pub async fn resume(&self, address: &str, id: &str, handled: u32) -> Result<(Peer, u32), NotResumed> {
+        let address = jid(address);
+        let (username, domain) = (address.local().map(str::to_owned), address.domain().into());
+        match self.kernel.answer(Need::Resume { username, domain, id: id.to_owned(), handled }).await {
+            (Answer::Resumed(Ok(resumed)), Some((session, number))) => {
+                Ok((Peer::new(self.kernel.clone(), session, number), resumed.handled))
+            }
+            (Answer::Resumed(Err(error)), _) => Err(error),
+            _ => Err(NotResumed::Fault),
         }
     }
 

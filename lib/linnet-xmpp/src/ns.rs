@@ -26,6 +26,10 @@ pub const ROSTER: &str = "jabber:iq:roster";
 pub const ROSTER_VERSIONING: &str = "urn:xmpp:features:rosterver";
 /// Subscription pre-approval as a stream feature (RFC 6121 §3.4).
 pub const PRE_APPROVAL: &str = "urn:xmpp:features:pre-approval";
+/// Stream management (XEP-0198).
+pub const STREAM_MANAGEMENT: &str = "urn:xmpp:sm:3";
+/// Client state indication (XEP-0352).
+pub const CLIENT_STATE: &str = "urn:xmpp:csi:0";
 /// The prefix `xml` (Namespaces in XML 1.0 §3).
 pub const XML: &str = "http://www.w3.org/XML/1998/namespace";
 /// The prefix `xmlns` (Namespaces in XML 1.0 §3).

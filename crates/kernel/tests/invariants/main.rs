@@ -9,6 +9,7 @@ mod offline;
 mod owner;
 mod power;
 mod reroute;
+mod resume;
 mod sides;
 
 use std::sync::Arc;

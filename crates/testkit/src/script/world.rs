@@ -81,12 +81,8 @@ impl Client {
 
 async fn pump(peer: Arc<Peer>, events: mpsc::UnboundedSender<Event>) {
     loop {
-        let event = match poll_fn(|cx| peer.session.mailbox.poll_next(cx)).await {
-            Ok(item) => {
-                let xml = peer.bytes(&item);
-                peer.wrote(&[item]);
-                Event::Stanza(xml)
-            }
+        let event = match poll_fn(|cx| peer.session.mailbox.poll_next(peer.connection, cx)).await {
+            Ok(next) => Event::Stanza(peer.write(&next)),
             Err(error) => {
                 peer.end(Vec::new());
                 Event::Ended(error.map(|error| error.condition.name().to_owned()))

@@ -174,7 +174,7 @@ async fn drive<S: AsyncRead + AsyncWrite + Unpin>(
                     return Some((io, accept));
                 }
                 Output::Need(need) => accept.answer(answer(need)),
-                Output::Bound(_) | Output::Stanza(Err(_)) => {}
+                Output::Bound(_) | Output::Control(_) | Output::Stanza(Err(_)) => {}
                 Output::Stanza(Ok(stanza)) => {
                     let own = accept.bound().unwrap().clone();
                     for reaction in (shared.react)(&stanza, &own) {

@@ -1,7 +1,7 @@
 //! The server's side of a stream (RFC 6120 §4 to §7).
 
 use super::{
-    Answer, END, Need, Secured, StreamCondition, StreamError,
+    Answer, Control, END, Need, Secured, StreamCondition, StreamError,
     header::{self, Reply, Version},
     input::Input,
     steps::{self, AcceptLogin, AcceptStep, Bits, Progress, Then},
@@ -55,6 +55,8 @@ pub enum Output {
     Bound(Jid),
     /// A stanza, or one to answer with an error. Only after `Bound`.
     Stanza(Result<Stanza, Box<Rejected>>),
+    /// Something between stanzas that is about the session. Only after `Bound`.
+    Control(Control),
     /// The stream is over and its last bytes were handed out: flush and close. `None`: closed in order.
     Closed(Option<StreamError>),
 }
@@ -431,6 +433,7 @@ impl Accept {
                 self.negotiation = None;
                 self.input.set_limit(self.config.limit_after_login);
             }
+            Then::Control(control) => self.push(Output::Control(control)),
             Then::Close => self.finish(None),
             Then::Fail(error) => self.fail(error),
         }

@@ -14,6 +14,8 @@ pub struct StreamError {
     pub condition: StreamCondition,
     /// Words for people.
     pub text: Option<Box<str>>,
+    /// A condition of the application, canonical under `jabber:client` (RFC 6120 §4.9.4). Boxed: hardly any error has one.
+    pub application: Option<Box<Bytes>>,
 }
 
 /// The defined conditions (RFC 6120 §4.9.3).
@@ -63,12 +65,18 @@ impl StreamCondition {
 impl StreamError {
     /// An error without words.
     pub fn new(condition: StreamCondition) -> StreamError {
-        StreamError { condition, text: None }
+        StreamError { condition, text: None, application: None }
     }
 
     /// With words.
     pub fn text(mut self, text: impl Into<Box<str>>) -> StreamError {
         self.text = Some(text.into());
+        self
+    }
+
+    /// With a condition of the application.
+    pub fn application(mut self, condition: Bytes) -> StreamError {
+        self.application = Some(Box::new(condition));
         self
     }
 
@@ -78,6 +86,9 @@ impl StreamError {
         content.open(self.condition.name(), ns::STREAM_ERROR).close();
         if let Some(text) = &self.text {
             content.open("text", ns::STREAM_ERROR).attr("xml:lang", "en").text(text).close();
+        }
+        if let Some(application) = &self.application {
+            content.raw(application);
         }
         [b"<stream:error>", &*content.finish(), b"</stream:error>"].concat().into()
     }
@@ -92,7 +103,7 @@ impl StreamError {
                 name => condition = StreamCondition::named(name).unwrap_or(condition),
             }
         }
-        StreamError { condition, text }
+        StreamError { condition, text, application: None }
     }
 }
 

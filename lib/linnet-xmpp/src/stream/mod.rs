@@ -8,6 +8,7 @@
 //! values that say when they are possible, what they advertise and which elements they take.
 
 mod accept;
+mod control;
 mod error;
 mod header;
 mod initiate;
@@ -18,6 +19,7 @@ pub mod steps;
 mod tests;
 
 pub use accept::{Accept, AcceptConfig, Output};
+pub use control::{Control, NotResumed, Resumed, Signal, too_high};
 pub use error::{StreamCondition, StreamError};
 pub use initiate::{Initiate, InitiateConfig, InitiateError, InitiateOutput, Login};
 pub use question::{Answer, Need};

@@ -1,5 +1,6 @@
 //! What a stream has to ask the server behind it, and the answers.
 
+use super::control::{NotResumed, Resumed};
 use crate::{jid::Jid, sasl, stanza::StanzaError};
 use std::fmt;
 
@@ -42,6 +43,17 @@ pub enum Need {
         /// Asked for.
         resource: Option<String>,
     },
+    /// An earlier session to go on with, in place of binding (XEP-0198 §5). Answer: [`Answer::Resumed`].
+    Resume {
+        /// None for an anonymous user.
+        username: Option<String>,
+        /// Domain.
+        domain: Box<str>,
+        /// The session's id.
+        id: String,
+        /// How many stanzas the client has handled.
+        handled: u32,
+    },
     /// A new account for somebody who is not logged in (XEP-0077). Answer: [`Answer::SignedUp`].
     SignUp {
         /// Local part.
@@ -64,6 +76,8 @@ pub enum Answer {
     Verified(Result<String, sasl::Failure>),
     /// The full address bound.
     Bound(Result<Jid, StanzaError>),
+    /// The session that goes on, or why none does.
+    Resumed(Result<Resumed, NotResumed>),
     /// Whether the account was made.
     SignedUp(Result<(), StanzaError>),
 }
@@ -76,6 +90,8 @@ impl fmt::Debug for Need {
                 f.debug_tuple("Keys").field(username).field(domain).field(hash).finish()
             }
             Need::Verify { username, domain, .. } => f.debug_tuple("Verify").field(username).field(domain).finish(),
+            // Who knows the id may go on with the session.
+            Need::Resume { username, domain, .. } => f.debug_tuple("Resume").field(username).field(domain).finish(),
             Need::SignUp { username, domain, .. } => f.debug_tuple("SignUp").field(username).field(domain).finish(),
             Need::Certificate { authzid, domain } => f.debug_tuple("Certificate").field(authzid).field(domain).finish(),
             Need::Bind { username, domain, resource } => {

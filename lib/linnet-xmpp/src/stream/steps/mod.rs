@@ -6,11 +6,15 @@
 
 mod announce;
 mod bind;
+mod csi;
 mod sasl;
 mod session;
+mod sm;
 mod starttls;
 
-use super::{AcceptConfig, Answer, InitiateConfig, InitiateError, Need, Secured, StreamCondition, StreamError};
+use super::{
+    AcceptConfig, Answer, Control, InitiateConfig, InitiateError, Need, Secured, StreamCondition, StreamError,
+};
 use crate::{
     jid::Jid,
     xml::{Document, Node, Writer},
@@ -19,6 +23,8 @@ use bytes::Bytes;
 use std::{any::Any, fmt, ops, sync::Arc};
 
 pub use announce::Announce;
+pub use csi::ClientState;
+pub use sm::StreamManagement;
 
 /// The steps of the server's side, in the order in which they are advertised.
 pub const ACCEPT: &[&dyn AcceptStep] = &[&starttls::StartTls, &sasl::Sasl, &bind::Bind, &session::Session];
@@ -92,6 +98,8 @@ pub enum Then<E> {
     Need(Need),
     /// Negotiation is over, with this address.
     Bound(Jid),
+    /// Server's side, after [`Bits::BOUND`]: something that is about the session.
+    Control(Control),
     /// The end tag, without an error.
     Close,
     /// The end of the stream.

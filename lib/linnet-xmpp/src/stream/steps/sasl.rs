@@ -70,7 +70,7 @@ impl AcceptStep for Sasl {
             Answer::Keys(Ok((keys, proved))) => exchange(login, |server| server.keys(keys, proved)),
             Answer::Keys(Err(failure)) => fail(login, failure),
             Answer::Verified(username) => exchange(login, |server| server.verified(username)),
-            Answer::Bound(_) | Answer::SignedUp(_) => StreamCondition::InternalServerError.into(),
+            Answer::Bound(_) | Answer::Resumed(_) | Answer::SignedUp(_) => StreamCondition::InternalServerError.into(),
         }
     }
 }

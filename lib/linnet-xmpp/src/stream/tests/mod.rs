@@ -3,6 +3,7 @@
 
 mod accept;
 mod client;
+mod control;
 mod header;
 mod login;
 mod splits;
@@ -116,6 +117,14 @@ impl Backend {
                 None | Some("" | "juliet@capulet.example") => Ok("juliet".to_owned()),
                 Some(_) => Err(Failure::InvalidAuthzid),
             }),
+            Need::Resume { id, handled: 2, .. } if *id == "known" => {
+                let address = Jid::parse("juliet@capulet.example/balcony").unwrap();
+                Answer::Resumed(Ok(Resumed { address, handled: 7 }))
+            }
+            Need::Resume { id, .. } if *id == "known" => {
+                Answer::Resumed(Err(NotResumed::TooHigh { handled: 9, sent: 2 }))
+            }
+            Need::Resume { .. } => Answer::Resumed(Err(NotResumed::Unknown)),
             Need::Bind { username, domain, resource } => {
                 Answer::Bound(self.bind(username.as_deref(), domain, resource.as_deref()))
             }
@@ -143,6 +152,7 @@ pub(super) struct Server {
     pub(super) now: Instant,
     pub(super) written: Vec<u8>,
     pub(super) stanzas: Vec<Result<Stanza, Box<Rejected>>>,
+    pub(super) controls: Vec<Control>,
     pub(super) bound: Option<Jid>,
     pub(super) closed: Option<Option<StreamError>>,
     pub(super) start_tls: bool,
@@ -158,7 +168,8 @@ impl Server {
         };
         let accept = Accept::new(Arc::new(config), start(), secured);
         let (written, stanzas) = (Vec::new(), Vec::new());
-        Server { accept, backend, now: start(), written, stanzas, bound: None, closed: None, start_tls: false }
+        let (controls, bound, closed) = (Vec::new(), None, None);
+        Server { accept, backend, now: start(), written, stanzas, controls, bound, closed, start_tls: false }
     }
 
     /// Inside TLS, with the header answered.
@@ -213,6 +224,7 @@ impl Server {
                     assert!(self.bound.is_some(), "a stanza before Bound");
                     self.stanzas.push(stanza);
                 }
+                Output::Control(control) => self.controls.push(control),
                 Output::Closed(error) => assert!(self.closed.replace(error).is_none(), "closed twice"),
             }
         }

@@ -1,0 +1,293 @@
+//! Stream management (XEP-0198): what is counted for a session, and how it outlives its connection. Invariants: what
+//! `<a/>` counts is the prefix of the client's stanzas that is durable, and it never goes back; a session has one
+//! connection at most, and what comes from one that was replaced does not count; a session whose connection broke goes
+//! on, is replaced, or ends when its time is over, and then gives back what was not acknowledged.
+//!
+//! All of it is in memory: a restart of the server ends all sessions.
+
+use crate::{Kernel, limits, mailbox::Item, mailbox::TooHigh, owner::Owner, reroute, session::Session};
+use linnet_xmpp::{
+    Jid, Stanza,
+    stream::{Control, NotResumed, Resumed, Signal, StreamError, too_high},
+};
+use std::{
+    collections::VecDeque,
+    sync::{Arc, Weak},
+    task::Waker,
+    time::{Duration, Instant},
+};
+
+/// The counts and the state of a session with stream management.
+#[derive(Debug)]
+pub(crate) struct Managed {
+    /// What the client resumes it by, and for how long, if it may.
+    resumable: Option<(Box<str>, Duration)>,
+    state: State,
+    /// Whether a task waits for the end of the session's time.
+    is_timed: bool,
+    /// Stanzas that came, modulo 2^32.
+    received: u32,
+    /// Of those with an entry that is not known to be durable: the lane's count that includes it, and how many stanzas
+    /// had come before.
+    unsettled: VecDeque<(u64, u32)>,
+    /// The count that was sent last, and the one at the last question.
+    told: u32,
+    owed: u32,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    Attached,
+    /// The connection broke; until then another may come.
+    Detached(Instant),
+    Over,
+}
+
+impl Managed {
+    /// How many of the client's stanzas are durable, without a gap.
+    fn handled(&mut self, session: &Session) -> u32 {
+        let (_, done) = session.lane.counts();
+        while self.unsettled.front().is_some_and(|(count, _)| *count <= done) {
+            self.unsettled.pop_front();
+        }
+        self.unsettled.front().map_or(self.received, |(_, before)| *before)
+    }
+
+    fn answer(&mut self, session: &Session) -> Signal {
+        self.told = self.handled(session);
+        Signal::Handled(self.told)
+    }
+}
+
+impl Kernel {
+    /// Hands a stanza over and counts it. `Err`: it has to be handed over again, and is not counted.
+    pub(crate) fn counted<E>(
+        self: &Arc<Self>,
+        session: &Session,
+        connection: u32,
+        hand_over: impl FnOnce(&Arc<Self>) -> Result<Vec<Arc<Owner>>, E>,
+    ) -> Result<Vec<Arc<Owner>>, E> {
+        let mut managed = session.managed.lock();
+        let Some(counts) = &mut *managed else {
+            drop(managed);
+            return hand_over(self);
+        };
+        // Under the lock, so that a resumption knows all that was counted, and nothing is counted after it.
+        if session.mailbox.connection() != connection {
+            return Ok(Vec::new());
+        }
+        let (before, _) = session.lane.counts();
+        let kicked = hand_over(self)?;
+        let (after, done) = session.lane.counts();
+        if after > before && done < after {
+            counts.handled(session);
+            counts.unsettled.push_back((after, counts.received));
+        }
+        counts.received = counts.received.wrapping_add(1);
+        Ok(kicked)
+    }
+
+    /// Does what the client says about its session. The answer is to be written before anything else; an error ends
+    /// the stream.
+    pub fn control(
+        &self,
+        session: &Arc<Session>,
+        connection: u32,
+        control: Control,
+    ) -> Result<Option<Signal>, StreamError> {
+        if session.mailbox.connection() != connection {
+            return Ok(None);
+        }
+        match control {
+            Control::Active(active) => {
+                session.mailbox.quiet(self.hooks.can_wait.filter(|_| !active));
+                Ok(None)
+            }
+            Control::Enable { resume, max } => Ok(Some(self.enable(session, resume, max))),
+            Control::Request => {
+                let mut managed = session.managed.lock();
+                let Some(managed) = &mut *managed else { return Ok(Some(Signal::Failed)) };
+                managed.owed = managed.received;
+                Ok(Some(managed.answer(session)))
+            }
+            Control::Handled(_) if session.managed.lock().is_none() => Ok(Some(Signal::Failed)),
+            Control::Handled(handled) => {
+                let acknowledged = session.mailbox.acknowledge(connection, handled);
+                let rows = acknowledged.map_err(|TooHigh(sent)| too_high(handled, sent))?;
+                self.written(session, &rows);
+                Ok(None)
+            }
+        }
+    }
+
+    fn enable(&self, session: &Session, resume: bool, max: Option<Duration>) -> Signal {
+        let mut managed = session.managed.lock();
+        if managed.is_some() {
+            return Signal::Failed;
+        }
+        let longest = Duration::from_secs(limits::RESUMABLE_SECONDS);
+        let resumable = resume.then(|| (self.secret_name(), max.unwrap_or(longest).min(longest)));
+        *managed = Some(Box::new(Managed {
+            resumable: resumable.clone(),
+            state: State::Attached,
+            is_timed: false,
+            received: 0,
+            unsettled: VecDeque::new(),
+            told: 0,
+            owed: 0,
+        }));
+        session.mailbox.keep();
+        Signal::Enabled(resumable)
+    }
+
+    /// 128 bits that nobody can guess (XEP-0198 §8).
+    fn secret_name(&self) -> Box<str> {
+        let mut random = [0; 16];
+        self.context.random(&mut random);
+        random.iter().map(|byte| format!("{byte:02x}")).collect::<String>().into()
+    }
+
+    /// The count that is to be sent unasked: the client has asked for it, and more of what came before its question has
+    /// become durable. The waker is woken when there may be one.
+    pub fn acknowledgement(&self, session: &Session, waker: &Waker) -> Option<Signal> {
+        let mut managed = session.managed.lock();
+        let managed = managed.as_mut()?;
+        // Modulo 2^32, and what was told may be more than what is owed.
+        if managed.owed.wrapping_sub(managed.told).cast_signed() <= 0 {
+            return None;
+        }
+        session.lane.wait(waker);
+        let told = managed.told;
+        let answer = managed.answer(session);
+        (managed.told != told).then_some(answer)
+    }
+
+    /// A connection has ended. `orderly`: the stream was closed, or the session was ended; else a session that can be
+    /// resumed waits for its client. `unwritten`: what the connection had taken and not written, in order.
+    pub fn part(self: &Arc<Self>, session: &Arc<Session>, connection: u32, orderly: bool, unwritten: Vec<Item>) {
+        if self.is_over(session, connection, orderly) {
+            return self.end(session, unwritten);
+        }
+        reroute::now(self, unwritten.into_iter().map(|item| (session.clone(), item)).collect());
+    }
+
+    /// Whether the session ends with its connection.
+    fn is_over(self: &Arc<Self>, session: &Arc<Session>, connection: u32, orderly: bool) -> bool {
+        let mut managed = session.managed.lock();
+        let Some(managed) = &mut *managed else { return true };
+        if session.mailbox.connection() != connection {
+            return false;
+        }
+        if orderly || managed.resumable.is_none() || session.mailbox.is_closed() {
+            managed.state = State::Over;
+            return true;
+        }
+        self.detach_managed(session, managed);
+        false
+    }
+
+    fn detach_managed(self: &Arc<Self>, session: &Arc<Session>, managed: &mut Managed) {
+        let max = managed.resumable.as_ref().map_or(Duration::ZERO, |(_, max)| *max);
+        managed.state = State::Detached(self.context.instant() + max);
+        if !std::mem::replace(&mut managed.is_timed, true) {
+            self.context.spawn(Box::pin(end_in_time(Arc::downgrade(self), self.context.clone(), session.clone())));
+        }
+    }
+
+    /// Ends a session that waits for its client, because it cannot wait any more. Call it without any lock.
+    pub(crate) fn end_if_detached(self: &Arc<Self>, session: &Arc<Session>) {
+        if let Some(managed) = &mut *session.managed.lock() {
+            match managed.state {
+                State::Detached(_) => managed.state = State::Over,
+                State::Attached | State::Over => return,
+            }
+        } else {
+            return;
+        }
+        self.end(session, Vec::new());
+    }
+
+    /// Ends all sessions of an account that wait for their clients. Call it without any lock.
+    pub(crate) fn end_detached(self: &Arc<Self>, owner: &Owner) {
+        let sessions: Vec<_> = owner.lock().sessions.iter().map(|attached| attached.session.clone()).collect();
+        sessions.iter().for_each(|session| self.end_if_detached(session));
+    }
+
+    /// Goes on with a session of the same account on a new connection (XEP-0198 §5). Gives the number of that connection.
+    pub(crate) async fn resume(
+        self: &Arc<Self>,
+        username: Option<&str>,
+        domain: &str,
+        id: &str,
+        handled: u32,
+    ) -> Result<(Resumed, (Arc<Session>, u32)), NotResumed> {
+        let bare = username.and_then(|username| Jid::new(Some(username), domain, None).ok());
+        let owner = bare.and_then(|bare| self.find_owner(bare.as_str())).ok_or(NotResumed::Unknown)?;
+        let sessions: Vec<_> = owner.lock().sessions.iter().map(|attached| attached.session.clone()).collect();
+        let known = |session: &&Arc<Session>| {
+            let managed = session.managed.lock();
+            managed.as_ref().and_then(|managed| managed.resumable.as_ref()).is_some_and(|(known, _)| **known == *id)
+        };
+        let session = sessions.iter().find(known).ok_or(NotResumed::Unknown)?;
+        let connection = self.take_over(session, handled)?;
+        // What came on the old connection is counted as durable, or the client would send it again.
+        self.barrier().await;
+        let mut managed = session.managed.lock();
+        let managed = managed.as_mut().ok_or(NotResumed::Unknown)?;
+        let is_mine = session.mailbox.connection() == connection && matches!(managed.state, State::Detached(_));
+        if !is_mine || session.mailbox.is_closed() {
+            return Err(NotResumed::Unknown);
+        }
+        managed.state = State::Attached;
+        managed.told = managed.handled(session);
+        managed.owed = managed.told;
+        session.mailbox.rewind();
+        // The client says anew whether somebody looks at it (XEP-0352 §5).
+        session.mailbox.quiet(None);
+        let resumed = Resumed { address: session.address.clone(), handled: managed.told };
+        Ok((resumed, (session.clone(), connection)))
+    }
+
+    /// Takes the session from the connection that it has, if there still is one, and notes what the client has handled.
+    fn take_over(self: &Arc<Self>, session: &Arc<Session>, handled: u32) -> Result<u32, NotResumed> {
+        let mut managed = session.managed.lock();
+        let managed = managed.as_mut().ok_or(NotResumed::Unknown)?;
+        if managed.state == State::Over || session.mailbox.is_closed() {
+            return Err(NotResumed::Unknown);
+        }
+        let acknowledged = session.mailbox.acknowledge(session.mailbox.connection(), handled);
+        let rows = acknowledged.map_err(|TooHigh(sent)| NotResumed::TooHigh { handled, sent })?;
+        let connection = session.mailbox.take_over();
+        // Until the resumption is complete: if nobody goes on with it, the session waits again.
+        self.detach_managed(session, managed);
+        self.written(session, &rows);
+        Ok(connection)
+    }
+}
+
+/// Ends the session when its time is over. One task for each session that was ever detached, until it is attached again
+/// when the task looks.
+async fn end_in_time(kernel: Weak<Kernel>, context: Arc<dyn crate::Context>, session: Arc<Session>) {
+    loop {
+        let wait = {
+            let mut managed = session.managed.lock();
+            let Some(managed) = &mut *managed else { return };
+            match managed.state {
+                State::Detached(_) if session.mailbox.is_closed() => Duration::ZERO,
+                State::Detached(until) => until.saturating_duration_since(context.instant()),
+                State::Attached | State::Over => {
+                    managed.is_timed = false;
+                    return;
+                }
+            }
+        };
+        if wait.is_zero() {
+            let Some(kernel) = kernel.upgrade() else { return };
+            return kernel.end_if_detached(&session);
+        }
+        context.sleep(wait).await;
+    }
+}
+
+/// What a feature says can wait (`Hook::CanWait`).
+pub(crate) type CanWait = fn(&Stanza) -> bool;

@@ -1,0 +1,265 @@
+//! kernel/src/resume.rs and the window of kernel/src/mailbox.rs: what is counted is durable, what is not acknowledged is
+//! not lost, nothing comes twice, and one connection has the session.
+
+use crate::{PING, ids, message, online, server, state};
+use kernel::{Session, limits};
+use linnet_xmpp::stream::{Control, NotResumed, Signal, StreamCondition};
+use std::{sync::Arc, task::Waker, time::Duration};
+use testkit::{Peer, Server, quiet};
+
+const JULIET: &str = "juliet@example.com/phone";
+
+fn enable(peer: &Peer) -> String {
+    match peer.control(Control::Enable { resume: true, max: None }) {
+        Ok(Some(Signal::Enabled(Some((id, _))))) => id.into(),
+        other => panic!("{other:?}"),
+    }
+}
+
+fn handled(peer: &Peer) -> u32 {
+    match peer.control(Control::Request) {
+        Ok(Some(Signal::Handled(count))) => count,
+        other => panic!("{other:?}"),
+    }
+}
+
+/// romeo, and juliet with stream management.
+async fn pair() -> (Server, Peer, Peer, String) {
+    let (server, _) = server(&["romeo", "juliet"]).await;
+    let romeo = online(&server, "romeo@example.com/a").await;
+    let juliet = online(&server, JULIET).await;
+    let id = enable(&juliet);
+    (server, romeo, juliet, id)
+}
+
+async fn tell(server: &Server, from: &Peer, names: &[&str]) {
+    for name in names {
+        from.send(&message(JULIET, name)).await;
+    }
+    server.settle().await;
+}
+
+#[tokio::test]
+async fn what_is_counted_is_the_durable_prefix() {
+    let (server, faulty) = server(&["romeo", "juliet"]).await;
+    let romeo = online(&server, "romeo@example.com/a").await;
+    enable(&romeo);
+    romeo.send(PING).await;
+    assert_eq!(handled(&romeo), 1);
+    faulty.hold();
+    romeo.send(&message("juliet@example.com", "m")).await;
+    romeo.send(&state("juliet@example.com", "s")).await;
+    romeo.send(PING).await;
+    quiet().await;
+    assert_eq!(handled(&romeo), 1, "a message that is not durable is not counted, nor is what comes behind it");
+    assert_eq!(server.kernel.acknowledgement(&romeo.session, Waker::noop()), None);
+    faulty.release();
+    server.settle().await;
+    let told = server.kernel.acknowledgement(&romeo.session, Waker::noop());
+    assert_eq!(told, Some(Signal::Handled(4)), "the rest follows unasked");
+    assert_eq!(server.kernel.acknowledgement(&romeo.session, Waker::noop()), None);
+    romeo.send(PING).await;
+    assert_eq!(server.kernel.acknowledgement(&romeo.session, Waker::noop()), None, "nobody has asked about that");
+}
+
+#[tokio::test]
+async fn what_was_not_acknowledged_comes_again_in_order_and_once() {
+    let (server, romeo, juliet, id) = pair().await;
+    tell(&server, &romeo, &["a", "b", "c"]).await;
+    assert_eq!(ids(&juliet.read_all()), ["a", "b", "c"]);
+    assert_eq!(juliet.control(Control::Handled(1)), Ok(None));
+    juliet.cut();
+    tell(&server, &romeo, &["d"]).await;
+    let (juliet, counted) = server.resume(JULIET, &id, 2).await.unwrap();
+    assert_eq!(counted, 0);
+    tell(&server, &romeo, &["e"]).await;
+    assert_eq!(ids(&juliet.read_all()), ["c", "d", "e"]);
+    assert_eq!(juliet.control(Control::Handled(5)), Ok(None), "the count goes on from the client's");
+    let too_high = juliet.control(Control::Handled(6)).unwrap_err();
+    assert_eq!(too_high.condition, StreamCondition::UndefinedCondition);
+    juliet.cut();
+    let (juliet, _) = server.resume(JULIET, &id, 5).await.unwrap();
+    assert_eq!(juliet.read_all(), Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn what_was_not_acknowledged_is_stored_when_the_session_ends() {
+    let (server, romeo, juliet, _) = pair().await;
+    tell(&server, &romeo, &["a", "b", "c"]).await;
+    juliet.read_all();
+    juliet.control(Control::Handled(1)).unwrap();
+    juliet.end(Vec::new());
+    server.settle().await;
+    let next = server.bind("juliet@example.com/next").await;
+    next.send("<presence/>").await;
+    server.settle().await;
+    let messages: Vec<String> = next.read_all().into_iter().filter(|xml| xml.starts_with("<message")).collect();
+    assert_eq!(ids(&messages), ["b", "c"]);
+}
+
+#[tokio::test]
+async fn a_detached_session_stays_until_its_time_is_over() {
+    let (server, romeo, juliet, id) = pair().await;
+    romeo.send("<presence to='juliet@example.com/phone'/>").await;
+    juliet.send("<presence to='romeo@example.com/a'/>").await;
+    server.settle().await;
+    romeo.read_all();
+    juliet.cut();
+    server.pass(Duration::from_secs(limits::RESUMABLE_SECONDS - 1)).await;
+    assert_eq!(romeo.read_all(), Vec::<String>::new(), "juliet is still there for others");
+    // A second cut gives it all its time again.
+    let (juliet, _) = server.resume(JULIET, &id, 0).await.unwrap();
+    juliet.read_all();
+    juliet.cut();
+    server.pass(Duration::from_secs(limits::RESUMABLE_SECONDS - 1)).await;
+    assert_eq!(romeo.read_all(), Vec::<String>::new());
+    tell(&server, &romeo, &["late"]).await;
+    server.pass(Duration::from_secs(2)).await;
+    assert!(romeo.read_all().iter().any(|xml| xml.contains("type='unavailable'")));
+    assert_eq!(server.resume(JULIET, &id, 0).await.err(), Some(NotResumed::Unknown));
+    let next = online_with_messages(&server, "juliet@example.com/next").await;
+    assert_eq!(ids(&next), ["late"]);
+}
+
+async fn online_with_messages(server: &Server, address: &str) -> Vec<String> {
+    let next = server.bind(address).await;
+    next.send("<presence/>").await;
+    server.settle().await;
+    next.read_all().into_iter().filter(|xml| xml.starts_with("<message")).collect()
+}
+
+#[tokio::test]
+async fn a_new_connection_takes_the_session_from_the_old_one() {
+    let (server, romeo, old, id) = pair().await;
+    old.send(PING).await;
+    let (new, counted) = server.resume(JULIET, &id, 0).await.unwrap();
+    assert_eq!(counted, 1);
+    old.send(PING).await;
+    assert_eq!(handled(&new), 1, "what the old connection says does not count any more");
+    let Some(Err(Some(conflict))) = old.take() else { panic!("the old connection goes on") };
+    assert_eq!(conflict.condition, StreamCondition::Conflict);
+    old.cut();
+    tell(&server, &romeo, &["a"]).await;
+    assert_eq!(ids(&new.read_all()), ["ping", "a"]);
+    let of = |peer: &Peer| -> Arc<Session> { peer.session.clone() };
+    assert_eq!(of(&old).id, of(&new).id);
+}
+
+#[tokio::test]
+async fn what_the_old_connection_sent_is_durable_before_the_new_one_hears_of_it() {
+    let (server, faulty) = server(&["romeo", "juliet"]).await;
+    let romeo = online(&server, "romeo@example.com/a").await;
+    let id = enable(&romeo);
+    faulty.hold();
+    romeo.send(&message("juliet@example.com", "m")).await;
+    romeo.cut();
+    let server = Arc::new(server);
+    let resuming = tokio::spawn({
+        let server = server.clone();
+        async move { server.resume("romeo@example.com/a", &id, 0).await.map(|(_, counted)| counted) }
+    });
+    quiet().await;
+    assert!(!resuming.is_finished());
+    faulty.release();
+    assert_eq!(resuming.await.unwrap(), Ok(1), "the client need not send it again");
+}
+
+#[tokio::test]
+async fn nobody_else_resumes_a_session() {
+    let (server, romeo, juliet, id) = pair().await;
+    juliet.cut();
+    assert_eq!(server.resume("romeo@example.com/a", &id, 0).await.err(), Some(NotResumed::Unknown));
+    assert_eq!(server.resume(JULIET, "other", 0).await.err(), Some(NotResumed::Unknown));
+    assert_eq!(server.resume(JULIET, &id, 9).await.err(), Some(NotResumed::TooHigh { handled: 9, sent: 0 }));
+    let plain = server.bind("juliet@example.com/plain").await;
+    let Ok(Some(Signal::Enabled(None))) = plain.control(Control::Enable { resume: false, max: None }) else { panic!() };
+    assert_eq!(plain.control(Control::Enable { resume: true, max: None }), Ok(Some(Signal::Failed)));
+    plain.cut();
+    server.settle().await;
+    tell(&server, &romeo, &["a"]).await;
+    assert!(server.resume(JULIET, &id, 0).await.is_ok());
+}
+
+#[tokio::test]
+async fn a_replaced_or_overflowing_session_cannot_be_resumed() {
+    let (server, romeo, juliet, id) = pair().await;
+    juliet.cut();
+    let again = online(&server, JULIET).await;
+    assert_eq!(server.resume(JULIET, &id, 0).await.err(), Some(NotResumed::Unknown));
+    let id = enable(&again);
+    again.cut();
+    let large = "x".repeat(64 * 1024);
+    for _ in 0..2 * limits::MAILBOX_BYTES / large.len() {
+        romeo.send(&format!("<message to='{JULIET}' type='chat'><body>{large}</body></message>")).await;
+        server.settle().await;
+    }
+    assert_eq!(server.resume(JULIET, &id, 0).await.err(), Some(NotResumed::Unknown), "its mailbox was full");
+}
+
+#[tokio::test]
+async fn sessions_left_behind_lock_nobody_out() {
+    let (server, _) = server(&["juliet"]).await;
+    for number in 0..limits::SESSIONS {
+        let left = server.bind(&format!("juliet@example.com/{number}")).await;
+        enable(&left);
+        left.cut();
+    }
+    server.bind("juliet@example.com/next").await;
+}
+
+#[tokio::test]
+async fn a_client_that_acknowledges_nothing_is_sent_no_more_than_the_window() {
+    let (server, romeo, juliet, _) = pair().await;
+    let mut seen = 0;
+    for number in 0..limits::WINDOW_STANZAS + 10 {
+        romeo.send(&message(JULIET, &format!("m{number}"))).await;
+        if number % 100 == 0 {
+            server.settle().await;
+            seen += juliet.read_all().len();
+        }
+    }
+    server.settle().await;
+    seen += juliet.read_all().len();
+    assert_eq!(seen, limits::WINDOW_STANZAS);
+    juliet.control(Control::Handled(limits::WINDOW_STANZAS as u32)).unwrap();
+    assert_eq!(juliet.read_all().len(), 10);
+}
+
+#[tokio::test]
+async fn the_client_is_asked_once_until_it_answers() {
+    let (server, romeo, juliet, _) = pair().await;
+    assert!(!juliet.session.mailbox.asks(), "nothing was sent");
+    tell(&server, &romeo, &["a"]).await;
+    juliet.read_all();
+    assert!(juliet.session.mailbox.asks());
+    assert!(!juliet.session.mailbox.asks());
+    juliet.control(Control::Handled(0)).unwrap();
+    assert!(juliet.session.mailbox.asks(), "it has still something");
+    juliet.control(Control::Handled(1)).unwrap();
+    assert!(!juliet.session.mailbox.asks());
+}
+
+#[tokio::test]
+async fn while_nobody_looks_the_latest_presence_and_state_wait_for_a_real_message() {
+    let (server, _) = server(&["romeo", "juliet"]).await;
+    let romeo = online(&server, "romeo@example.com/a").await;
+    let juliet = online(&server, JULIET).await;
+    juliet.control(Control::Active(false)).unwrap();
+    for show in ["away", "dnd"] {
+        romeo.send(&format!("<presence to='{JULIET}' id='{show}'><show>{show}</show></presence>")).await;
+    }
+    romeo.send(&state(JULIET, "s1")).await;
+    romeo.send(&state(JULIET, "s2")).await;
+    server.settle().await;
+    assert_eq!(juliet.read_all(), Vec::<String>::new());
+    tell(&server, &romeo, &["a"]).await;
+    assert_eq!(ids(&juliet.read_all()), ["dnd", "s2", "a"]);
+    romeo.send(&state(JULIET, "s3")).await;
+    server.settle().await;
+    assert_eq!(juliet.read_all(), Vec::<String>::new(), "after the message it is quiet again");
+    juliet.control(Control::Active(true)).unwrap();
+    assert_eq!(ids(&juliet.read_all()), ["s3"]);
+    romeo.send(&state(JULIET, "s4")).await;
+    server.settle().await;
+    assert_eq!(ids(&juliet.read_all()), ["s4"]);
+}
