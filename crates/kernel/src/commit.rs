@@ -14,7 +14,7 @@ use crate::{
 };
 use linnet_xmpp::{
     Jid, StanzaError,
-    stanza::{Class, Condition},
+    stanza::{Class, Condition, Type},
 };
 use parking_lot::Mutex;
 use smallvec::SmallVec;
@@ -246,6 +246,12 @@ impl Kernel {
         for session in effects.catch_up {
             self.catch_up(session);
         }
+        if let Some(answer) = effects.answer {
+            self.answered(&answer);
+        }
+        for task in effects.tasks {
+            self.context.spawn(task.into_future());
+        }
         returned
     }
 }
@@ -439,9 +445,7 @@ fn finish(kernel: &Arc<Kernel>, pending: Pending, result: Result<Outcome, StoreE
     match &result {
         Ok(Outcome::Done) => returned = kernel.perform(effects, &mut kicked),
         failed => {
-            if let Some(cause) = &cause {
-                answer_failure(cause, failed);
-            }
+            answer_failure(kernel, cause.as_ref(), &effects, failed);
             reroute::unreserve(effects);
         }
     }
@@ -461,7 +465,13 @@ fn finish(kernel: &Arc<Kernel>, pending: Pending, result: Result<Outcome, StoreE
     kernel.settle(kicked);
 }
 
-fn answer_failure(cause: &Cause, result: &Result<Outcome, StoreError>) {
+/// Tells who sent what failed, or which owner asked for it.
+fn answer_failure(
+    kernel: &Kernel,
+    cause: Option<&Cause>,
+    effects: &Effects,
+    result: &Result<Outcome, StoreError>,
+) {
     let error = match result {
         Ok(_) => StanzaError::new(Condition::Conflict),
         Err(StoreError::Full) => StanzaError::new(Condition::ResourceConstraint)
@@ -471,8 +481,15 @@ fn answer_failure(cause: &Cause, result: &Result<Outcome, StoreError>) {
             .class(Class::Wait)
             .text("the server could not store this; nothing was changed"),
     };
-    if let Some(reply) = cause.stanza.error(&error) {
+    if let Some(cause) = cause
+        && let Some(reply) = cause.stanza.error(&error)
+    {
         // A sender that has gone needs no answer.
         let _ = cause.session.mailbox.push(crate::mailbox::Item::plain(Arc::new(reply)));
+    }
+    if let Some(mut answer) = effects.answer.clone() {
+        answer.ty = Type::Error;
+        answer.set_inner(error.to_bytes());
+        kernel.answered(&answer);
     }
 }

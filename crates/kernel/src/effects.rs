@@ -3,9 +3,10 @@
 
 use crate::{mailbox::Item, outbox::Emission, owner::Owner, session::Session};
 use linnet_xmpp::{Stanza, stream::StreamError};
+use parking_lot::Mutex;
 use smallvec::SmallVec;
-use std::sync::Arc;
-use store::{Condition, Write};
+use std::{fmt, sync::Arc};
+use store::{Condition, Future, Write};
 
 /// The effects of one stanza.
 #[derive(Debug, Default)]
@@ -26,6 +27,29 @@ pub struct Effects {
     pub endings: Vec<(Arc<Session>, StreamError)>,
     /// Sessions that begin to catch up with stored messages then.
     pub catch_up: Vec<Arc<Session>>,
+    /// What answers the question of an owner.
+    pub(crate) answer: Option<Stanza>,
+    /// What begins then, beside all lanes.
+    pub tasks: Vec<Task>,
+}
+
+/// Work of a feature's that begins when what caused it is durable, and never if it failed.
+pub struct Task(Mutex<Future<'static, ()>>);
+
+impl Task {
+    pub(crate) fn new(task: Future<'static, ()>) -> Task {
+        Task(Mutex::new(task))
+    }
+
+    pub(crate) fn into_future(self) -> Future<'static, ()> {
+        self.0.into_inner()
+    }
+}
+
+impl fmt::Debug for Task {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Task")
+    }
 }
 
 /// An item for a session's mailbox.

@@ -47,6 +47,27 @@ impl Kernel {
             }
         }));
     }
+
+    /// The same for a request of an owner of ours (`request`); only where somebody waits for the answer, so that their
+    /// number is bounded.
+    pub(crate) fn answer_owner_later(self: &Arc<Self>, iq: &'static Iq, at: At, owner: Jid, stanza: &Arc<Stanza>) {
+        let Handler::Later(run) = iq.handler else { return };
+        if !self.is_awaited(stanza) {
+            return;
+        }
+        let (kernel, stanza) = (self.clone(), stanza.clone());
+        self.context.spawn(Box::pin(async move {
+            kernel.barrier().await;
+            let ask = Ask { kernel: kernel.clone(), stanza: stanza.clone(), at, owner, session: None };
+            let answer = match run(ask).await {
+                Ok(answer) => Some(stanza.result(answer)),
+                Err(error) => stanza.error(&error),
+            };
+            if let Some(answer) = answer {
+                kernel.answered(&answer);
+            }
+        }));
+    }
 }
 
 /// One of the requests that a session may have under way; given back even if the handler panics.

@@ -21,6 +21,7 @@ pub mod mailbox;
 mod offline;
 mod outbox;
 pub mod owner;
+pub mod request;
 mod reroute;
 mod resume;
 pub mod route;
@@ -70,6 +71,7 @@ pub struct Kernel {
     pub(crate) owners: owner::Owners,
     pub(crate) commit: Arc<commit::Commit>,
     pub(crate) ids: ids::Ids,
+    pub(crate) requests: request::Requests,
     /// Outboxes that somebody works on.
     pub(crate) outboxes: std::sync::atomic::AtomicUsize,
     started: std::time::Instant,
@@ -118,6 +120,7 @@ impl Kernel {
             owners: owner::Owners::default(),
             commit: Arc::new(commit::Commit::new(next_entry)),
             ids: ids::Ids::new(log_id, &secret),
+            requests: Default::default(),
             outboxes: Default::default(),
             started: context.instant(),
             store,

@@ -31,6 +31,8 @@ pub struct Owner {
     /// The generation that was loaded; another one must be loaded before the next stanza.
     loaded: AtomicU32,
     pub(crate) outbox: Outbox,
+    /// Questions of its own that it waits for answers to.
+    pub(crate) requests: AtomicU32,
 }
 
 impl Owner {
@@ -125,6 +127,7 @@ impl Owners {
             generation: AtomicU32::new(1),
             loaded: AtomicU32::new(0),
             outbox: Outbox::default(),
+            requests: AtomicU32::new(0),
         });
         map.insert(bare.clone(), owner.clone());
         owner

@@ -154,7 +154,10 @@ impl Kernel {
                 Ok(kicked) => return self.settle(kicked),
                 Err(back) => stanza = *back,
             }
-            if self.load(origin.owner(), &stanza).await.is_err() {
+            if let Err(error) = self.load(origin.owner(), &stanza).await {
+                if let Some(answer) = stanza.error(&error) {
+                    self.answered(&answer);
+                }
                 return;
             }
         }
@@ -265,10 +268,14 @@ impl Kernel {
             Err(Refusal::Silent) => None,
             Err(Refusal::Error(error)) => stanza.error(&error),
         };
-        if let (Some(mut reply), Some(session)) = (reply, origin.session()) {
-            reply.to = Some(session.address.clone());
-            let item = Item::plain(Arc::new(reply));
-            effects.deliveries.push(Delivery { session: session.clone(), item });
+        match (reply, origin) {
+            (Some(mut reply), Origin::Session(session)) => {
+                reply.to = Some(session.address.clone());
+                let item = Item::plain(Arc::new(reply));
+                effects.deliveries.push(Delivery { session: session.clone(), item });
+            }
+            (Some(reply), Origin::Owner(..)) if reply.kind == Kind::Iq => effects.answer = Some(reply),
+            _ => {}
         }
         if let Origin::Owner(_, Some(id)) = origin {
             effects.writes.push(outbox::arrived(id));
@@ -279,8 +286,11 @@ impl Kernel {
             (Some(a), None) | (None, Some(a)) => self.hand_over(effects, &[a], cause),
             (None, None) => Vec::new(),
         };
-        if let (Some((iq, at, owner)), Some(session)) = (later, origin.session()) {
-            self.ask_later(session, iq, at, owner, stanza);
+        if let Some((iq, at, owner)) = later {
+            match origin {
+                Origin::Session(session) => self.ask_later(session, iq, at, owner, stanza),
+                Origin::Owner(..) => self.answer_owner_later(iq, at, owner, stanza),
+            }
         }
         kicked
     }
@@ -400,7 +410,8 @@ impl Kernel {
         passage: &mut Passage,
     ) -> Result<(), Refusal> {
         if !matches!(stanza.ty, Type::Get | Type::Set) {
-            // Results and errors answer what the server asked, e.g. roster pushes: nothing follows from them.
+            // An answer: somebody may wait for it. From others, e.g. those to roster pushes, nothing follows.
+            self.answered(stanza);
             return Ok(());
         }
         let Some(payload) = stanza.payload() else { return Err(StanzaError::new(Condition::BadRequest).into()) };

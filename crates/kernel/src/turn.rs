@@ -4,7 +4,7 @@
 use crate::{
     Kernel,
     account::{Account, Attached, Document, InFlight, Mark},
-    effects::{Delivery, Effects},
+    effects::{Delivery, Effects, Task},
     hooks::{At, Relation, Side},
     mailbox::{HeadKind, Item},
     outbox::{self, Emission},
@@ -18,7 +18,7 @@ use std::{
     sync::Arc,
     time::SystemTime,
 };
-use store::{Condition, LogIndex, Write};
+use store::{Condition, Future, LogIndex, Write};
 
 /// One stanza on one side.
 pub struct Turn<'a> {
@@ -53,6 +53,7 @@ pub(crate) struct Changes {
     sessions: SmallVec<[(u64, SessionChange); 1]>,
     deliveries: SmallVec<[Delivery; 2]>,
     emissions: Vec<Emission>,
+    tasks: Vec<Task>,
     stored_cleared: bool,
     /// Of the row that was made of the stanza.
     row_flags: u32,
@@ -155,6 +156,12 @@ impl<'a> Turn<'a> {
         }
     }
 
+    /// Begins something beside all lanes once the changes of this stanza are durable; never if they fail. A task of its
+    /// own each time, so not for what every stanza causes. It may ask others ([`Kernel::request`]).
+    pub fn afterwards(&mut self, task: Future<'static, ()>) {
+        self.changes.tasks.push(Task::new(task));
+    }
+
     /// Sets what is known of a session's presence; `None`: it is unavailable.
     pub fn set_presence(&mut self, session: &Attached, presence: Option<Arc<Stanza>>, priority: i8) {
         self.changes.sessions.push((session.session.id, SessionChange::Presence(presence, priority)));
@@ -228,6 +235,7 @@ impl Changes {
             effects.deliveries.push(delivery);
         }
         effects.emissions.extend(self.emissions.into_iter().map(|emission| (owner.clone(), emission)));
+        effects.tasks.extend(self.tasks);
         if self.stored_cleared {
             account.stored = 0;
         }

@@ -21,7 +21,7 @@ pub static FEATURE: Feature = Feature {
 };
 
 /// A request from somebody who may not see the user's presence is answered as if the session were not there (§8.5.3.1);
-/// answers always come through.
+/// answers always come through, and so does what the server itself asks.
 fn receive(turn: &mut Turn<'_>, _row: u64) -> Result<(), Refusal> {
     let (account, stanza) = (turn.account, turn.stanza.clone());
     let is_request = matches!(stanza.ty, Type::Get | Type::Set);
@@ -30,7 +30,8 @@ fn receive(turn: &mut Turn<'_>, _row: u64) -> Result<(), Refusal> {
     let visible = named.filter(|attached| {
         let actor = turn.actor();
         let directed = || attached.directed.iter().any(|to| to == actor || to.as_str() == actor.bare_str());
-        !is_request || turn.relation() >= Relation::Subscriber || directed()
+        let server = || actor.local().is_none() && actor.as_str() == account.address.domain();
+        !is_request || turn.relation() >= Relation::Subscriber || directed() || server()
     });
     match visible {
         Some(attached) => turn.deliver(attached, stanza, None),

@@ -8,6 +8,7 @@ mod mailbox;
 mod offline;
 mod owner;
 mod power;
+mod request;
 mod reroute;
 mod resume;
 mod sides;
