@@ -15,10 +15,7 @@ use linnet_xmpp::{
 use parking_lot::Mutex;
 use std::{
     fmt,
-    sync::{
-        Arc,
-        atomic::Ordering,
-    },
+    sync::{Arc, atomic::Ordering},
     time::Duration,
 };
 use store::StoreError;
@@ -140,9 +137,8 @@ impl Kernel {
         let Some(id) = &stanza.id else { return };
         // A client may leave out the address of its own account.
         let to = stanza.to.as_ref().map_or_else(|| stanza.from.as_ref().map(Jid::bare_str), |to| Some(to.as_str()));
-        let fits = |question: &Question| {
-            to == Some(question.asker.as_str()) && stanza.from.as_ref() == Some(&question.asked)
-        };
+        let fits =
+            |question: &Question| to == Some(question.asker.as_str()) && stanza.from.as_ref() == Some(&question.asked);
         if open.get(id).is_some_and(fits)
             && let Some(question) = open.remove(id)
         {

@@ -54,11 +54,12 @@ async fn a_session_answers_the_account_the_server_and_a_contact() {
     romeo.send("<presence to='juliet@example.com'/>").await;
     let asked = ask(&server, "juliet@example.com", "romeo@example.com/orchard", PING).await;
     let (_, id) = question(&romeo);
-    romeo.send(&format!(
-        "<iq to='juliet@example.com' type='error' id='{id}'><error type='cancel'>\
+    romeo
+        .send(&format!(
+            "<iq to='juliet@example.com' type='error' id='{id}'><error type='cancel'>\
          <item-not-found xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error></iq>"
-    ))
-    .await;
+        ))
+        .await;
     let refused = asked.await.unwrap().unwrap_err();
     assert!(matches!(refused, Unanswered::Error(error) if error.condition == Condition::ItemNotFound));
 }
