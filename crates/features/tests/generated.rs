@@ -104,6 +104,10 @@ fn route() -> String {
         _ => None,
     });
     section(&mut text, "copy", |hook| matches!(hook, Hook::Copy(_)).then(|| "messages".to_owned()));
+    section(&mut text, "jobs", |hook| match hook {
+        Hook::Job(job) => Some(format!("{}, every {} seconds", job.name, job.every.as_secs())),
+        _ => None,
+    });
     text.push_str(
         "\n## iq\n\n| payload | namespace | type | addressed to | answered | feature |\n|---|---|---|---|---|---|\n",
     );

@@ -9,6 +9,7 @@ use crate::{
     Kernel, Settings,
     account::{Account, Document},
     command::Command,
+    jobs::Job,
     mailbox::{HeadKind, Item},
     session::Session,
     turn::Turn,
@@ -233,6 +234,8 @@ pub enum Hook {
     CanWait(fn(&Stanza) -> bool),
     /// An administrative command.
     Command(&'static Command),
+    /// Work done now and then.
+    Job(Job),
     /// A negotiation step of client streams, where the settings want it.
     Step(&'static dyn AcceptStep, fn(&Settings) -> bool),
 }
@@ -263,6 +266,7 @@ pub struct Table {
     pub commands: Vec<&'static Command>,
     /// Negotiation steps beyond those of RFC 6120, in order.
     pub steps: Vec<&'static dyn AcceptStep>,
+    pub(crate) jobs: Vec<Job>,
     pub(crate) guards: [Vec<Guard>; 3],
     pub(crate) rewrites: [Vec<Rewrite>; 3],
     pub(crate) send: [Option<Send>; 3],
@@ -319,6 +323,7 @@ impl Table {
             Hook::Stream(run) => self.stream.push(*run),
             Hook::CanWait(run) => self.can_wait = Some(*run),
             Hook::Command(command) => self.commands.push(command),
+            Hook::Job(job) => self.jobs.push(*job),
             Hook::Step(step, wanted) if wanted(settings) => self.steps.push(*step),
             Hook::Step(..) => {}
         }

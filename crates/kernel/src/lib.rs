@@ -14,6 +14,7 @@ pub mod context;
 pub mod effects;
 pub mod hooks;
 mod ids;
+pub mod jobs;
 pub mod lane;
 mod later;
 pub mod limits;
@@ -74,6 +75,8 @@ pub struct Kernel {
     pub(crate) requests: request::Requests,
     /// Outboxes that somebody works on.
     pub(crate) outboxes: std::sync::atomic::AtomicUsize,
+    /// Nobody waits for jobs any more.
+    pub(crate) stopping: std::sync::atomic::AtomicBool,
     started: std::time::Instant,
 }
 
@@ -122,6 +125,7 @@ impl Kernel {
             ids: ids::Ids::new(log_id, &secret),
             requests: Default::default(),
             outboxes: Default::default(),
+            stopping: Default::default(),
             started: context.instant(),
             store,
             context,
@@ -130,6 +134,7 @@ impl Kernel {
         });
         commit::run(&kernel);
         kernel.resume_transit().await?;
+        jobs::run(&kernel);
         Ok(kernel)
     }
 
@@ -151,6 +156,7 @@ impl Kernel {
     /// Waits until everything handed over is durable and performed and every outbox is empty, and closes the store.
     /// Sessions with a connection have been ended by whoever made them; those that wait for their clients end here.
     pub async fn stop(self: &Arc<Self>) -> Result<(), StoreError> {
+        self.stopping.store(true, std::sync::atomic::Ordering::Release);
         for owner in self.owners_online() {
             self.end_detached(&owner);
         }

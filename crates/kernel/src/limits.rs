@@ -44,6 +44,12 @@ pub const STORED: u32 = 10_000;
 pub const OFFLINE_PAGE: usize = 50;
 /// Answers that leave the lane and are being worked on, for one session.
 pub const LATER: usize = 32;
+/// Rows that one step of a job reads or changes: a batch of the commit, so that it delays nobody longer than one.
+pub const JOB_ROWS: usize = 512;
+/// Jobs begin so long after the start at the latest: who restarts daily wants them too.
+pub const FIRST_JOB_SECONDS: u64 = 60;
+/// While more is waiting to be written than should, jobs look again after this.
+pub const JOB_PAUSE_MS: u64 = 50;
 /// Accounts without sessions that stay loaded before the table of owners is swept.
 pub const IDLE_OWNERS: usize = 2048;
 /// Recipients that wait in one account's outbox; above it its sessions are not read. Several broadcasts of the largest

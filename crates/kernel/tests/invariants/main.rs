@@ -3,6 +3,7 @@
 
 mod commit;
 mod history;
+mod jobs;
 mod lane;
 mod mailbox;
 mod offline;
