@@ -4,20 +4,23 @@
 //! here, so that server, client library and tests share one reading of each specification. Nothing here does IO or
 //! reads a clock. The error of a failed reading is the stanza error that a server answers with.
 //!
-//! - [`blocking`]: block list (XEP-0191). [`caps`]: entity capabilities (XEP-0115, XEP-0390).
+//! - [`avatar`]: avatars (XEP-0084, XEP-0153). [`blocking`]: block list (XEP-0191).
+//!   [`bookmarks`]: bookmarks of rooms (XEP-0402, XEP-0048). [`caps`]: entity capabilities (XEP-0115, XEP-0390).
 //!   [`carbons`]: message carbons (XEP-0280). [`commands`]: ad-hoc commands (XEP-0050).
 //!   [`contact`]: contact addresses (XEP-0157).
 //! - [`datetime`]: dates and times (XEP-0082). [`delay`]: delayed delivery (XEP-0203).
-//!   [`disco`]: service discovery (XEP-0030). [`forms`]: data forms (XEP-0004, XEP-0068).
+//!   [`disco`]: service discovery (XEP-0030). [`displayed`]: how far chats were read (XEP-0490). [`forms`]: data forms (XEP-0004, XEP-0068).
 //! - [`hints`]: processing hints (XEP-0334). [`last`]: last activity (XEP-0012).
 //!   [`mam`]: message archives (XEP-0313, XEP-0441). [`offline`]: flexible offline messages (XEP-0013).
-//!   [`ping`]: ping (XEP-0199).
+//!   [`notify`]: which chats notify (XEP-0492). [`ping`]: ping (XEP-0199).
 //! - [`private`]: private XML storage (XEP-0049). [`register`]: in-band registration (XEP-0077).
 //!   [`roster`]: roster (RFC 6121 §2). [`rsm`]: result sets (XEP-0059).
 //!   [`stanza_id`]: stanza and origin ids (XEP-0359).
 //! - [`time`]: entity time (XEP-0202). [`vcard`]: vcard-temp (XEP-0054). [`version`]: software version (XEP-0092).
 
+pub mod avatar;
 pub mod blocking;
+pub mod bookmarks;
 pub mod caps;
 pub mod carbons;
 pub mod commands;
@@ -25,10 +28,12 @@ pub mod contact;
 pub mod datetime;
 pub mod delay;
 pub mod disco;
+pub mod displayed;
 pub mod forms;
 pub mod hints;
 pub mod last;
 pub mod mam;
+pub mod notify;
 pub mod ns;
 pub mod offline;
 pub mod ping;

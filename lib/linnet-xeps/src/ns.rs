@@ -76,3 +76,31 @@ pub const MUC_USER: &str = "http://jabber.org/protocol/muc#user";
 pub const CONFERENCE: &str = "jabber:x:conference";
 /// Chat markers (XEP-0333).
 pub const CHAT_MARKERS: &str = "urn:xmpp:chat-markers:0";
+/// Bookmarks, an item for each room (XEP-0402).
+pub const BOOKMARKS: &str = "urn:xmpp:bookmarks:1";
+/// Bookmarks are also what XEP-0049 holds (XEP-0402 §5.3).
+pub const BOOKMARKS_COMPAT: &str = "urn:xmpp:bookmarks:1#compat";
+/// Bookmarks are also what the node of XEP-0048 holds (XEP-0402 §5.3).
+pub const BOOKMARKS_COMPAT_PEP: &str = "urn:xmpp:bookmarks:1#compat-pep";
+/// Bookmarks in one list (XEP-0048).
+pub const BOOKMARKS_STORAGE: &str = "storage:bookmarks";
+/// The image of an avatar (XEP-0084).
+pub const AVATAR_DATA: &str = "urn:xmpp:avatar:data";
+/// Which images an avatar has (XEP-0084).
+pub const AVATAR_METADATA: &str = "urn:xmpp:avatar:metadata";
+/// The hash of a vCard's photo in presence (XEP-0153).
+pub const VCARD_UPDATE: &str = "vcard-temp:x:update";
+/// Avatars of nodes and vCards are the same (XEP-0398).
+pub const PEP_VCARD_CONVERSION: &str = "urn:xmpp:pep-vcard-conversion:0";
+/// vCard4 (XEP-0292).
+pub const VCARD4: &str = "urn:ietf:params:xml:ns:vcard-4.0";
+/// The node of an account's vCard4 (XEP-0292 §4.1).
+pub const VCARD4_NODE: &str = "urn:xmpp:vcard4";
+/// Nicknames (XEP-0172).
+pub const NICK: &str = "http://jabber.org/protocol/nick";
+/// How far chats were read (XEP-0490).
+pub const DISPLAYED: &str = "urn:xmpp:mds:displayed:0";
+/// The server publishes how far a chat was read (XEP-0490 §4.5.2).
+pub const DISPLAYED_ASSIST: &str = "urn:xmpp:mds:server-assist:0";
+/// Which chats notify (XEP-0492).
+pub const NOTIFICATION_SETTINGS: &str = "urn:xmpp:notification-settings:1";
