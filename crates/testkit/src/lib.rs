@@ -33,9 +33,21 @@ pub fn on_binary(binary: &str, path: &str, text: &str) {
     play::<script::Binary>(&binary.to_owned(), path, text);
 }
 
+/// The same in the same thread, where somebody else reads what clients receive.
+///
+/// # Panics
+/// With what went wrong, or what the reader does not understand.
+pub fn read_by(reader: &mut dyn FnMut(&str) -> Result<(), String>, path: &str, text: &str) {
+    let script = script::Script::parse(text).unwrap_or_else(|why| panic!("{path}: {why}"));
+    wait(path, script::run_and_show::<script::InProcess>(&(), &script, reader));
+}
+
 fn play<W: script::World>(ground: &W::Ground, path: &str, text: &str) {
     let script = script::Script::parse(text).unwrap_or_else(|why| panic!("{path}: {why}"));
+    wait(path, script::run::<W>(ground, &script));
+}
+
+fn wait(path: &str, run: impl Future<Output = Result<(), String>>) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
-    let result = runtime.block_on(script::run::<W>(ground, &script));
-    result.unwrap_or_else(|why| panic!("{path}: {why}"));
+    runtime.block_on(run).unwrap_or_else(|why| panic!("{path}: {why}"));
 }

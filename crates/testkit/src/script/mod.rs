@@ -8,7 +8,7 @@ mod world;
 
 pub use binary::Binary;
 pub use pattern::{Captured, Pattern};
-pub use run::run;
+pub use run::{run, run_and_show};
 pub use world::{Event, InProcess, World};
 
 use crate::server::{DOMAIN, PASSWORD};

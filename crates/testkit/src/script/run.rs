@@ -9,22 +9,33 @@ use std::collections::BTreeMap;
 
 /// Runs a script on a fresh server. `Err` says in which line what went wrong.
 pub async fn run<W: World>(ground: &W::Ground, script: &Script) -> Result<(), String> {
+    run_and_show::<W>(ground, script, &mut |_| Ok(())).await
+}
+
+/// The same, and shows every stanza that a step expects to somebody who may object.
+pub async fn run_and_show<W: World>(
+    ground: &W::Ground,
+    script: &Script,
+    reader: &mut dyn FnMut(&str) -> Result<(), String>,
+) -> Result<(), String> {
     let world = W::start(ground, &script.setup).await?;
-    let mut play = Play { world, clients: BTreeMap::new(), captured: Captured::new() };
+    let mut play = Play { world, clients: BTreeMap::new(), captured: Captured::new(), reader };
     for (line, step) in &script.steps {
         play.step(step).await.map_err(|why| format!("line {line}: {why}"))?;
     }
     play.finish().await.map_err(|why| format!("at the end: {why}"))
 }
 
-struct Play<W> {
+struct Play<'a, W> {
     world: W,
+    /// Sees what clients receive.
+    reader: &'a mut dyn FnMut(&str) -> Result<(), String>,
     /// Who is connected, with the address bound.
     clients: BTreeMap<String, Jid>,
     captured: Captured,
 }
 
-impl<W: World> Play<W> {
+impl<W: World> Play<'_, W> {
     async fn step(&mut self, step: &Step) -> Result<(), String> {
         match step {
             Step::Account { address, password } => self.world.account(address, password).await,
@@ -112,7 +123,10 @@ impl<W: World> Play<W> {
         let mut patterns = patterns?;
         while !patterns.is_empty() {
             let xml = match self.world.next(name).await? {
-                Some(Event::Stanza(xml)) => xml,
+                Some(Event::Stanza(xml)) => {
+                    (self.reader)(&xml)?;
+                    xml
+                }
                 other => {
                     let missing: Vec<&str> = patterns.iter().map(|pattern| pattern.text.as_str()).collect();
                     return Err(format!("{name} received {other:?} and not {}", missing.join(" ")));
