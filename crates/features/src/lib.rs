@@ -40,6 +40,14 @@ pub static FEATURES: &[&Feature] = &[
     &commands::FEATURE,
 ];
 
+/// The services that features host at sub-domains.
+pub fn services() -> impl Iterator<Item = &'static kernel::Service> {
+    FEATURES.iter().flat_map(|feature| feature.hooks).filter_map(|hook| match hook {
+        kernel::Hook::Service(service) => Some(service),
+        _ => None,
+    })
+}
+
 /// The feature elements that client streams tell after login and that ask for no negotiation, canonical XML.
 pub fn stream_features(kernel: &Kernel) -> Bytes {
     let mut all = discovery::server_caps(kernel).to_vec();

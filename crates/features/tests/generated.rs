@@ -103,6 +103,11 @@ fn route() -> String {
         Hook::Receive { kind, .. } => Some(format!("{kind:?}")),
         _ => None,
     });
+    section(&mut text, "notice", |hook| matches!(hook, Hook::Notice(_)).then(|| "from owner to owner".to_owned()));
+    section(&mut text, "service", |hook| match hook {
+        Hook::Service(service) => Some(format!("`{}`", service.label)),
+        _ => None,
+    });
     section(&mut text, "copy", |hook| matches!(hook, Hook::Copy(_)).then(|| "messages".to_owned()));
     section(&mut text, "jobs", |hook| match hook {
         Hook::Job(job) => Some(format!("{}, every {} seconds", job.name, job.every.as_secs())),
@@ -137,6 +142,8 @@ fn iq_row(text: &mut String, feature: &str, iq: &Iq) {
         At::Own => "own account",
         At::Account => "another account",
         At::Server => "server",
+        At::Service(label) => label,
+        At::AnyService => "any service",
     });
     let at = at.collect::<Vec<_>>().join(", ");
     let how = match iq.handler {

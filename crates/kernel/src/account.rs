@@ -25,6 +25,8 @@ pub struct Attached {
     pub directed: Vec<Jid>,
     /// Bits of features.
     pub(crate) marks: u32,
+    /// What features remember of it.
+    pub(crate) remembered: Vec<(TypeId, Document)>,
     /// Wants stored messages, while another session is being given them.
     pub(crate) waits_for_stored: bool,
 }
@@ -33,6 +35,11 @@ impl Attached {
     /// Whether a feature has set its mark.
     pub fn has(&self, mark: Mark) -> bool {
         self.marks & mark.0 != 0
+    }
+
+    /// What a feature remembers of the session ([`crate::Turn::remember`]).
+    pub fn remembered<T: Any + Send + Sync>(&self) -> Option<&T> {
+        find(&self.remembered)
     }
 
     /// Whether messages to the bare address may come here: available with a priority that is not negative
@@ -45,7 +52,12 @@ impl Attached {
 /// A document that a feature keeps in memory with every loaded account.
 pub type Document = Arc<dyn Any + Send + Sync>;
 
-/// An account, as hooks see it. One that does not exist is loaded too, so that the answer "no such account" is cached.
+fn find<T: Any + Send + Sync>(documents: &[(TypeId, Document)]) -> Option<&T> {
+    let id = TypeId::of::<T>();
+    documents.iter().find(|(type_id, _)| *type_id == id).and_then(|(_, document)| document.downcast_ref())
+}
+
+/// An account, as hooks see it; or the state of a service or of one of its rooms (`service`). One that does not exist is loaded too, so that the answer "no such account" is cached.
 #[derive(Debug)]
 pub struct Account {
     /// The bare address.
@@ -57,6 +69,8 @@ pub struct Account {
     /// Messages in its log that nobody has read.
     pub stored: u32,
     pub(crate) documents: Vec<(TypeId, Document)>,
+    /// What lives in memory only.
+    pub(crate) held: Vec<(TypeId, Document)>,
     /// What the store holds of the account, kept while nobody is logged in, for who is about to.
     pub(crate) value: Option<Bytes>,
     /// Rows that are on their way to a session: not to be given to another.
@@ -84,6 +98,7 @@ impl Account {
             sessions: Vec::new(),
             stored: 0,
             documents: Vec::new(),
+            held: Vec::new(),
             value: None,
             in_flight: Vec::new(),
             catching_up: None,
@@ -92,8 +107,22 @@ impl Account {
 
     /// A feature's document; `None` where the account does not exist or the feature is not there.
     pub fn document<T: Any + Send + Sync>(&self) -> Option<&T> {
-        let id = TypeId::of::<T>();
-        self.documents.iter().find(|(type_id, _)| *type_id == id).and_then(|(_, document)| document.downcast_ref())
+        find(&self.documents)
+    }
+
+    /// What a feature holds in memory only ([`crate::Turn::hold`]).
+    pub fn held<T: Any + Send + Sync>(&self) -> Option<&T> {
+        find(&self.held)
+    }
+
+    pub(crate) fn hold(&mut self, id: TypeId, state: Option<Document>) {
+        self.held.retain(|(type_id, _)| *type_id != id);
+        self.held.extend(state.map(|state| (id, state)));
+    }
+
+    /// Whether something would be lost if it were forgotten now.
+    pub(crate) fn is_needed(&self) -> bool {
+        !self.sessions.is_empty() || !self.held.is_empty()
     }
 
     pub(crate) fn set_document(&mut self, id: TypeId, document: Document) {

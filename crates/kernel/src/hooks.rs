@@ -11,6 +11,7 @@ use crate::{
     command::Command,
     jobs::Job,
     mailbox::{HeadKind, Item},
+    service::{Documents, Part, Service},
     session::Session,
     turn::Turn,
 };
@@ -21,7 +22,10 @@ use linnet_xmpp::{
     stanza::Kind,
     stream::{Answer, Need, steps::AcceptStep},
 };
-use std::{any::TypeId, sync::Arc};
+use std::{
+    any::{Any, TypeId},
+    sync::Arc,
+};
 use store::{DocTable, Future, LogTable, MapRow, MapTable};
 
 /// A feature: what it is called, what it implements, what it announces and where it takes part.
@@ -94,6 +98,17 @@ pub enum At {
     Account,
     /// The server.
     Server,
+    /// The service with this label, or one of its rooms.
+    Service(&'static str),
+    /// Any service or room; only for saying what an [`Iq`] may be addressed to.
+    AnyService,
+}
+
+impl At {
+    /// Whether what is declared covers what a stanza addresses.
+    fn covers(self, at: At) -> bool {
+        self == at || (self == At::AnyService && matches!(at, At::Service(_)))
+    }
 }
 
 /// An iq that leaves its lane because it has to read or compute something.
@@ -105,7 +120,7 @@ pub struct Ask {
     pub stanza: Arc<Stanza>,
     /// Whom it addresses.
     pub at: At,
-    /// The bare address whose data is meant (the sender's own, the other account, or the domain).
+    /// The bare address whose data is meant (the sender's own, the other account, the domain, or the service or room).
     pub owner: Jid,
     /// The session that asks, if it is here.
     pub session: Option<Arc<Session>>,
@@ -222,6 +237,10 @@ pub enum Hook {
         /// Where it comes from.
         source: Source,
     },
+    /// Hosts a service at a sub-domain of every domain.
+    Service(Service),
+    /// Takes what an owner tells another one beside a stanza ([`Turn::emit_with`]): says whether it was its own.
+    Notice(fn(&mut Turn<'_>, &Notice) -> bool),
     /// Rows of this log with one of these flags are given to the first session that takes messages.
     Offline(LogTable, u32),
     /// Writes what follows the content of a stanza with this kind of head.
@@ -240,12 +259,8 @@ pub enum Hook {
     Step(&'static dyn AcceptStep, fn(&Settings) -> bool),
 }
 
-/// A document's declaration.
-#[derive(Debug)]
-pub(crate) struct DocumentSpec {
-    pub(crate) type_id: TypeId,
-    pub(crate) source: Source,
-}
+/// What an owner tells another one of this server beside a stanza; its type is the feature's that understands it.
+pub type Notice = Arc<dyn Any + std::marker::Send + Sync>;
 
 type Guard = fn(&Turn<'_>) -> Result<(), Refusal>;
 type Rewrite = fn(&Kernel, &Account, Side, &Stanza) -> Option<Stanza>;
@@ -276,9 +291,10 @@ pub struct Table {
     pub(crate) iqs: HashMap<(&'static str, &'static str), Vec<&'static Iq>>,
     pub(crate) admit: Vec<Admit>,
     pub(crate) ended: Vec<fn(&mut Turn<'_>)>,
-    pub(crate) documents: Vec<DocumentSpec>,
-    /// What is read of an account that is loaded, in the order of `documents`.
-    pub(crate) wanted: store::Wanted,
+    /// Of accounts.
+    pub(crate) documents: Documents,
+    pub(crate) services: Vec<&'static Service>,
+    pub(crate) notices: Vec<fn(&mut Turn<'_>, &Notice) -> bool>,
     pub(crate) offline: Option<(LogTable, u32)>,
     pub(crate) heads: Vec<Head>,
     pub(crate) relation: Option<fn(&Account, &Jid) -> Relation>,
@@ -292,14 +308,7 @@ impl Table {
         for hook in features.iter().flat_map(|feature| feature.hooks) {
             table.add(hook, settings);
         }
-        for spec in &table.documents {
-            match spec.source {
-                Source::Map(map, _) => table.wanted.maps.push(map),
-                Source::Doc(doc, _) => table.wanted.docs.push(doc),
-                Source::Account(_) => {}
-            }
-        }
-        table.wanted.logs.extend(table.offline);
+        table.documents.wanted.logs.extend(table.offline);
         table
     }
 
@@ -315,8 +324,10 @@ impl Table {
             Hook::Admit(run) => self.admit.push(*run),
             Hook::Ended(run) => self.ended.push(*run),
             Hook::Document { type_id, source } => {
-                self.documents.push(DocumentSpec { type_id: type_id(), source: *source });
+                self.documents.add(Part { type_id: *type_id, source: *source });
             }
+            Hook::Service(service) => self.services.push(service),
+            Hook::Notice(run) => self.notices.push(*run),
             Hook::Offline(table, flags) => self.offline = Some((*table, *flags)),
             Hook::Head(run) => self.heads.push(*run),
             Hook::Relation(run) => self.relation = Some(*run),
@@ -329,17 +340,6 @@ impl Table {
         }
     }
 
-    /// The documents of an account, made of what was read as `wanted`.
-    pub(crate) fn documents_of(&self, loaded: &store::Loaded) -> Vec<(TypeId, Document)> {
-        let (mut maps, mut docs) = (loaded.maps.iter(), loaded.docs.iter());
-        let decode = |spec: &DocumentSpec| match spec.source {
-            Source::Map(_, decode) => decode(maps.next().cloned().unwrap_or_default()),
-            Source::Doc(_, decode) => decode(docs.next().cloned().flatten()),
-            Source::Account(decode) => decode(&loaded.account),
-        };
-        self.documents.iter().map(|spec| spec.type_id).zip(self.documents.iter().map(decode)).collect()
-    }
-
     /// The command with this node.
     pub fn command(&self, node: &str) -> Option<&'static Command> {
         self.commands.iter().copied().find(|command| command.node == node)
@@ -348,7 +348,7 @@ impl Table {
     /// The iq handler for a payload; `Err` says why there is none.
     pub(crate) fn iq(&self, name: &str, ns: &str, is_get: bool, at: At) -> Result<&'static Iq, NoHandler> {
         let Some(found) = self.iqs.get(&Payload(name, ns)) else { return Err(NoHandler::UnknownPayload) };
-        let mut here = found.iter().filter(|iq| iq.at.contains(&at)).peekable();
+        let mut here = found.iter().filter(|iq| iq.at.iter().any(|declared| declared.covers(at))).peekable();
         if here.peek().is_none() {
             return Err(NoHandler::UnknownPayload);
         }

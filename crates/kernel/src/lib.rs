@@ -26,6 +26,7 @@ pub mod request;
 mod reroute;
 mod resume;
 pub mod route;
+pub mod service;
 pub mod session;
 mod sides;
 pub mod turn;
@@ -33,6 +34,7 @@ pub mod turn;
 pub use account::{Account, Attached, Mark};
 pub use context::Context;
 pub use hooks::{Feature, Hook};
+pub use service::Service;
 pub use session::Session;
 pub use turn::Turn;
 
@@ -72,6 +74,7 @@ pub struct Kernel {
     pub(crate) owners: owner::Owners,
     pub(crate) commit: Arc<commit::Commit>,
     pub(crate) ids: ids::Ids,
+    pub(crate) hosted: Vec<service::Hosted>,
     pub(crate) requests: request::Requests,
     /// Outboxes that somebody works on.
     pub(crate) outboxes: std::sync::atomic::AtomicUsize,
@@ -118,8 +121,10 @@ impl Kernel {
                 secret
             }
         };
+        let hooks = hooks::Table::build(features, &settings);
         let kernel = Arc::new(Kernel {
-            hooks: hooks::Table::build(features, &settings),
+            hosted: service::host(&hooks.services, &settings),
+            hooks,
             owners: owner::Owners::default(),
             commit: Arc::new(commit::Commit::new(next_entry)),
             ids: ids::Ids::new(log_id, &secret),

@@ -6,7 +6,7 @@
 //! overtake it; only where an account has to be loaded does a task of its own go on. A broadcast to an account that is
 //! not in memory is not delivered and loads nothing: nobody is there to see it.
 
-use crate::{Kernel, limits, owner::Owner, route::Origin};
+use crate::{Kernel, hooks::Notice, limits, owner::Owner, route::Origin};
 use linnet_xmpp::{Jid, Stanza, stanza::Type};
 use parking_lot::Mutex;
 use std::{
@@ -25,6 +25,8 @@ pub struct Emission {
     pub to: Vec<Jid>,
     /// Its row among the stanzas in transit, if it may not be lost.
     pub(crate) transit: Option<u64>,
+    /// What is told beside it.
+    pub(crate) notice: Option<Notice>,
 }
 
 /// Stanzas that may not be lost and have not arrived; they belong to the server.
@@ -82,7 +84,7 @@ impl Outbox {
     }
 
     /// The next stanza with its recipient; `None` ends the work.
-    fn next(&self) -> Option<(Stanza, Option<u64>)> {
+    fn next(&self) -> Option<(Stanza, Option<u64>, Option<Notice>)> {
         let mut queue = self.queue.lock();
         loop {
             let Some(first) = queue.waiting.front_mut() else {
@@ -94,12 +96,12 @@ impl Outbox {
                 continue;
             };
             let stanza = Stanza::clone(&first.stanza).to(to);
-            let transit = first.transit;
+            let (transit, notice) = (first.transit, first.notice.clone());
             queue.recipients -= 1;
             if queue.recipients <= limits::OUTBOX / 2 {
                 queue.wakers.drain(..).for_each(Waker::wake);
             }
-            return Some((stanza, transit));
+            return Some((stanza, transit, notice));
         }
     }
 
@@ -117,10 +119,19 @@ impl Outbox {
 impl Emission {
     fn replaces(&self, next: &Emission) -> bool {
         let is_broadcast = |stanza: &Stanza| matches!(stanza.ty, Type::Available | Type::Unavailable);
-        is_broadcast(&self.stanza)
+        self.notice.is_none()
+            && next.notice.is_none()
+            && is_broadcast(&self.stanza)
             && is_broadcast(&next.stanza)
             && self.stanza.from == next.stanza.from
             && self.to == next.to
+    }
+}
+
+fn origin<'a>(owner: &'a Arc<Owner>, transit: Option<u64>, notice: Option<&'a Notice>) -> Origin<'a> {
+    match notice {
+        Some(notice) => Origin::Notice(owner, notice),
+        None => Origin::Owner(owner, transit),
     }
 }
 
@@ -143,16 +154,16 @@ impl Kernel {
     }
 
     fn empty(self: &Arc<Self>, owner: &Arc<Owner>, work: &mut VecDeque<Arc<Owner>>) {
-        while let Some((stanza, transit)) = owner.outbox.next() {
-            if transit.is_none() && self.reaches_nobody(&stanza) {
+        while let Some((stanza, transit, notice)) = owner.outbox.next() {
+            if transit.is_none() && notice.is_none() && self.reaches_nobody(&stanza) {
                 continue;
             }
-            match self.try_route(Origin::Owner(owner, transit), stanza) {
+            match self.try_route(origin(owner, transit, notice.as_ref()), stanza) {
                 Ok(kicked) => work.extend(kicked),
                 Err(stanza) => {
                     let (kernel, owner) = (self.clone(), owner.clone());
                     self.context.spawn(Box::pin(async move {
-                        kernel.route(Origin::Owner(&owner, transit), *stanza).await;
+                        kernel.route(origin(&owner, transit, notice.as_ref()), *stanza).await;
                         let mut work = VecDeque::new();
                         kernel.empty(&owner, &mut work);
                         kernel.settle(work.into());
@@ -179,7 +190,7 @@ impl Kernel {
             };
             let (Some(from), Some(to)) = (stanza.from.clone(), stanza.to.clone()) else { continue };
             let owner = self.owner(&from).await?;
-            let emission = Emission { stanza: Arc::new(stanza), to: vec![to], transit: Some(id) };
+            let emission = Emission { stanza: Arc::new(stanza), to: vec![to], transit: Some(id), notice: None };
             if self.emit(&owner, emission) {
                 self.settle(vec![owner]);
             }

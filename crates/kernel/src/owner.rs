@@ -16,7 +16,7 @@ use std::{
 };
 use store::StoreError;
 
-/// An account behind its lock.
+/// An account, a service or a room behind its lock.
 #[derive(Debug)]
 pub struct Owner {
     /// The bare address.
@@ -117,7 +117,7 @@ impl Owners {
             return owner.clone();
         }
         if map.len() >= limits::IDLE_OWNERS / SHARDS && map.len().is_multiple_of(16) {
-            map.retain(|_, owner| Arc::strong_count(owner) > 1 || !owner.lock().sessions.is_empty());
+            map.retain(|_, owner| Arc::strong_count(owner) > 1 || owner.lock().is_needed());
         }
         let owner = Arc::new(Owner {
             address: bare.clone(),
@@ -170,8 +170,8 @@ impl Kernel {
         // A change that is made while this reads makes the account stale again.
         let generation = owner.generation.load(Ordering::Acquire);
         self.barrier().await;
-        let text = bare.as_str();
-        let loaded = self.store.load(text, &self.hooks.wanted).await?;
+        let (text, documents) = (bare.as_str(), self.documents_for(&bare));
+        let loaded = self.store.load(text, &documents.wanted).await?;
         let mut account = owner.lock();
         account.exists = loaded.is_some();
         account.stored = 0;
@@ -179,7 +179,7 @@ impl Kernel {
         account.value = None;
         if let Some(loaded) = loaded {
             account.stored = loaded.logs.iter().sum::<u64>() as u32;
-            account.documents = self.hooks.documents_of(&loaded);
+            account.documents = documents.read(&loaded);
             account.value = account.sessions.is_empty().then_some(loaded.account);
         }
         owner.loaded.store(generation, Ordering::Release);

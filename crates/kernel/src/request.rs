@@ -92,7 +92,7 @@ impl Kernel {
         let id: Box<str> = format!("ask-{:016x}", self.unique()).into();
         let stanza = Stanza::new(Kind::Iq, ty, payload).from(owner.address.clone()).id(Some(&id));
         let (_waiting, answer) = self.open(owner.clone(), id, to.clone())?;
-        let emission = Emission { stanza: Arc::new(stanza), to: vec![to], transit: None };
+        let emission = Emission { stanza: Arc::new(stanza), to: vec![to], transit: None, notice: None };
         if self.emit(&owner, emission) {
             self.settle(vec![owner]);
         }

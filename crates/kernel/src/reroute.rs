@@ -117,6 +117,6 @@ fn refuse(account: &Account, owner: &Arc<Owner>, gone: &Session, item: &Item, ef
     }
     if let (Some(sender), Some(reply)) = (&stanza.from, stanza.error(&Condition::ServiceUnavailable.into())) {
         let to = vec![sender.clone()];
-        effects.emissions.push((owner.clone(), Emission { stanza: Arc::new(reply), to, transit: None }));
+        effects.emissions.push((owner.clone(), Emission { stanza: Arc::new(reply), to, transit: None, notice: None }));
     }
 }

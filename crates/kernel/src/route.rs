@@ -9,10 +9,11 @@ use crate::{
     Kernel,
     account::Account,
     effects::{Cause, Delivery, Effects},
-    hooks::{At, Handler, Iq, NoHandler, Onward, Refusal, Side},
+    hooks::{At, Handler, Iq, NoHandler, Notice, Onward, Refusal, Side},
     mailbox::Item,
     outbox,
     owner::{Owner, lock_two},
+    service::Service,
     session::Session,
     turn::{Changes, Turn},
 };
@@ -35,20 +36,22 @@ pub(crate) enum Origin<'a> {
     Session(&'a Arc<Session>),
     /// An owner sends it on; its own side has been done. With its row among the stanzas in transit, if it has one.
     Owner(&'a Arc<Owner>, Option<u64>),
+    /// An owner tells another something beside a stanza.
+    Notice(&'a Arc<Owner>, &'a Notice),
 }
 
 impl Origin<'_> {
     fn owner(&self) -> &Arc<Owner> {
         match self {
             Origin::Session(session) => &session.owner,
-            Origin::Owner(owner, _) => owner,
+            Origin::Owner(owner, _) | Origin::Notice(owner, _) => owner,
         }
     }
 
     pub(crate) fn session(&self) -> Option<&Arc<Session>> {
         match self {
             Origin::Session(session) => Some(session),
-            Origin::Owner(..) => None,
+            Origin::Owner(..) | Origin::Notice(..) => None,
         }
     }
 }
@@ -61,6 +64,8 @@ enum Target {
     Account,
     /// The server.
     Server,
+    /// A service here, or one of its rooms.
+    Service(&'static Service),
     /// Somebody elsewhere.
     Remote,
 }
@@ -165,7 +170,7 @@ impl Kernel {
 
     /// Loads the owners that a stanza concerns.
     async fn load(&self, sender: &Owner, stanza: &Stanza) -> Result<(), StanzaError> {
-        let recipient = stanza.to.as_ref().filter(|to| self.is_local_account(Some(*to))).map(Jid::bare);
+        let recipient = stanza.to.as_ref().filter(|to| self.has_owner(to)).map(Jid::bare);
         for address in std::iter::once(sender.address.clone()).chain(recipient) {
             if let Err(error) = self.owner(&address).await {
                 tracing::error!(%error, account = %address, "an account could not be loaded");
@@ -184,7 +189,10 @@ impl Kernel {
         match to {
             None => Target::Own,
             Some(to) if to.bare_str() == sender.as_str() => Target::Own,
-            Some(to) if !self.serves(to.domain()) => Target::Remote,
+            Some(to) if !self.serves(to.domain()) => match self.service(to.domain()) {
+                Some(hosted) => Target::Service(hosted.service),
+                None => Target::Remote,
+            },
             Some(to) if to.local().is_none() => Target::Server,
             Some(_) => Target::Account,
         }
@@ -200,10 +208,12 @@ impl Kernel {
         let sender = origin.owner();
         let target = self.target(&sender.address, stanza.to.as_ref());
         let recipient = match (&target, &stanza.to) {
-            (Target::Account, Some(to)) => match self.owners.loaded(to.bare_str()) {
-                Some(recipient) => Some(recipient),
-                None => return Err(Box::new(stanza)),
-            },
+            (Target::Account | Target::Service(_), Some(to)) if self.has_owner(to) => {
+                match self.owners.loaded(to.bare_str()) {
+                    Some(recipient) => Some(recipient),
+                    None => return Err(Box::new(stanza)),
+                }
+            }
             _ => None,
         };
         let stanza = Arc::new(stanza);
@@ -213,7 +223,7 @@ impl Kernel {
                 let fresh = !sender.is_stale() && !recipient.is_stale();
                 fresh.then(|| self.pass(origin, &target, &stanza, Some((sender, &mut *a)), Some((recipient, &mut *b))))
             }
-            (Some(recipient), Origin::Owner(..)) => {
+            (Some(recipient), Origin::Owner(..) | Origin::Notice(..)) => {
                 let mut b = recipient.lock();
                 let fresh = !recipient.is_stale();
                 fresh.then(|| self.pass(origin, &target, &stanza, None, Some((recipient, &mut *b))))
@@ -289,7 +299,7 @@ impl Kernel {
         if let Some((iq, at, owner)) = later {
             match origin {
                 Origin::Session(session) => self.ask_later(session, iq, at, owner, stanza),
-                Origin::Owner(..) => self.answer_owner_later(iq, at, owner, stanza),
+                Origin::Owner(..) | Origin::Notice(..) => self.answer_owner_later(iq, at, owner, stanza),
             }
         }
         kicked
@@ -313,7 +323,14 @@ impl Kernel {
             }
         }
         // What the sender's side decided stays, whatever the recipient's side says.
+        if let Origin::Notice(_, notice) = origin {
+            return match (target, recipient.or(sender)) {
+                (Target::Account | Target::Own, Some(account)) => self.notice(account, notice, &current, passage),
+                _ => Ok(()),
+            };
+        }
         match (target, recipient.or(sender)) {
+            (Target::Service(service), _) => self.to_service(service, recipient, origin, &current, passage),
             (Target::Remote, _) => Err(remote(&current)),
             (Target::Server, Some(account)) => self.server(account, origin, &current, passage),
             (Target::Own, Some(account)) if is_for_the_account(&current) => {
@@ -401,7 +418,7 @@ impl Kernel {
     }
 
     /// An iq that the server answers itself.
-    fn iq(
+    pub(crate) fn iq(
         self: &Arc<Self>,
         at: At,
         account: &Account,
@@ -435,7 +452,7 @@ impl Kernel {
             }
             Handler::Later(_) => {
                 let owner = match at {
-                    At::Own | At::Account => account.address.clone(),
+                    At::Own | At::Account | At::Service(_) | At::AnyService => account.address.clone(),
                     At::Server => stanza.to.as_ref().map_or_else(|| account.address.domain_jid(), Jid::domain_jid),
                 };
                 passage.later = Some((iq, at, owner));
@@ -450,7 +467,7 @@ fn is_for_the_account(stanza: &Stanza) -> bool {
     stanza.kind == Kind::Iq && stanza.to.as_ref().is_none_or(Jid::is_bare)
 }
 
-fn is_bare(stanza: &Stanza) -> bool {
+pub(crate) fn is_bare(stanza: &Stanza) -> bool {
     stanza.to.as_ref().is_some_and(Jid::is_bare)
 }
 

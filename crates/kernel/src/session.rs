@@ -145,6 +145,7 @@ impl Kernel {
                 priority: 0,
                 directed: Vec::new(),
                 marks: 0,
+                remembered: Vec::new(),
                 waits_for_stored: false,
             });
             drop(account);

@@ -5,7 +5,7 @@ use crate::{
     Kernel,
     account::{Account, Attached, Document, InFlight, Mark},
     effects::{Delivery, Effects, Task},
-    hooks::{At, Relation, Side},
+    hooks::{At, Notice, Relation, Side},
     mailbox::{HeadKind, Item},
     outbox::{self, Emission},
     owner::Owner,
@@ -50,6 +50,7 @@ pub(crate) struct Changes {
     writes: Vec<Write>,
     notes: Vec<Write>,
     documents: Vec<(TypeId, Document)>,
+    held: Vec<(TypeId, Option<Document>)>,
     sessions: SmallVec<[(u64, SessionChange); 1]>,
     deliveries: SmallVec<[Delivery; 2]>,
     emissions: Vec<Emission>,
@@ -65,6 +66,7 @@ pub(crate) struct Changes {
 enum SessionChange {
     Presence(Option<Arc<Stanza>>, i8),
     Directed(Jid, bool),
+    Remember(TypeId, Document),
     Mark(Mark, bool),
     CatchUp,
     End(StreamError),
@@ -123,6 +125,18 @@ impl<'a> Turn<'a> {
         self.changes.documents.push((TypeId::of::<T>(), Arc::new(document)));
     }
 
+    /// Holds something that lives in memory only, e.g. who is in a room: it survives a failed write, and while there is
+    /// any the owner stays in memory. `None`: nothing any more.
+    pub fn hold<T: Any + Send + Sync>(&mut self, state: Option<T>) {
+        self.changes.held.push((TypeId::of::<T>(), state.map(|state| Arc::new(state) as Document)));
+    }
+
+    /// Remembers something of a session until it ends. Shared, for most clients are alike.
+    pub fn remember<T: Any + Send + Sync>(&mut self, session: &Attached, what: Arc<T>) {
+        let change = SessionChange::Remember(TypeId::of::<T>(), what);
+        self.changes.sessions.push((session.session.id, change));
+    }
+
     /// Puts a stanza into the mailbox of one of the account's sessions. `to`: None where the stanza's own is right.
     pub fn deliver(&mut self, to: &Attached, stanza: Arc<Stanza>, address: Option<Jid>) {
         let item = Item { to: address, ..Item::plain(stanza) };
@@ -145,14 +159,23 @@ impl<'a> Turn<'a> {
             return;
         }
         if !outbox::must_arrive(&stanza) {
-            self.changes.emissions.push(Emission { stanza: Arc::new(stanza), to, transit: None });
+            self.changes.emissions.push(Emission { stanza: Arc::new(stanza), to, transit: None, notice: None });
             return;
         }
         for to in to {
             let id = self.kernel.ids.next(self.now());
             let stanza = Arc::new(stanza.clone().to(to.clone()));
             self.write(outbox::transit(id, &stanza));
-            self.changes.emissions.push(Emission { stanza, to: vec![to], transit: Some(id) });
+            self.changes.emissions.push(Emission { stanza, to: vec![to], transit: Some(id), notice: None });
+        }
+    }
+
+    /// Tells other accounts here something beside a stanza, in order with all that this owner sends on. At each of them
+    /// `Hook::Notice` decides in place of the rules for the stanza what comes of it, behind the guards. Only for what may
+    /// be lost; addresses of others are passed over.
+    pub fn emit_with(&mut self, stanza: Stanza, to: Vec<Jid>, notice: Notice) {
+        if !to.is_empty() {
+            self.changes.emissions.push(Emission { stanza: Arc::new(stanza), to, transit: None, notice: Some(notice) });
         }
     }
 
@@ -228,6 +251,9 @@ impl Changes {
         for (id, document) in self.documents {
             account.set_document(id, document);
         }
+        for (id, state) in self.held {
+            account.hold(id, state);
+        }
         for delivery in self.deliveries {
             if delivery.item.row != 0 {
                 account.in_flight.push(InFlight { row: delivery.item.row, session: delivery.session.id });
@@ -258,6 +284,10 @@ fn apply_to_session(account: &mut Account, id: u64, change: SessionChange, effec
             attached.priority = priority;
         }
         SessionChange::Directed(to, available) => Account::remember_directed(attached, to, available),
+        SessionChange::Remember(id, what) => {
+            attached.remembered.retain(|(type_id, _)| *type_id != id);
+            attached.remembered.push((id, what));
+        }
         SessionChange::Mark(mark, true) => attached.marks |= mark.0,
         SessionChange::Mark(mark, false) => attached.marks &= !mark.0,
         SessionChange::CatchUp if is_busy => attached.waits_for_stored = true,

@@ -69,7 +69,7 @@ pub(crate) fn listeners(config: &Config) -> Result<Vec<Listener>, BindError> {
 pub(crate) fn certificate(config: &Config) -> anyhow::Result<Certificate> {
     Ok(match &config.certificate {
         Some((certificate, key)) => Certificate::load(certificate, key)?,
-        None => Certificate::self_signed(&config.data, &config.domain_names())?,
+        None => Certificate::self_signed(&config.data, &[config.domain_names(), config.service_names()].concat())?,
     })
 }
 

@@ -4,6 +4,12 @@ use rusqlite::{Connection, OptionalExtension, params};
 use std::collections::HashMap;
 use store::{Condition, LogIndex, LogTable, Recent, Write};
 
+/// The newest row that goes is behind those that stay; with it goes all that is older.
+pub(crate) const MAP_TRIM: &str = "DELETE FROM maps INDEXED BY maps_second \
+     WHERE owner = ?1 AND tbl = ?2 AND second = ?3 AND sequence <= ( \
+         SELECT sequence FROM maps INDEXED BY maps_second WHERE owner = ?1 AND tbl = ?2 AND second = ?3 \
+         ORDER BY sequence DESC LIMIT 1 OFFSET ?4)";
+
 /// Owners whose numbers are remembered; beyond this all are forgotten.
 const MAX_CACHED_OWNERS: usize = 4096;
 
@@ -168,6 +174,12 @@ impl Changes<'_> {
             Write::MapClear { table, owner } => {
                 if let Some((owner, table)) = self.known_place(owner, "map", table.0)? {
                     self.execute("DELETE FROM maps WHERE owner = ?1 AND tbl = ?2", params![owner, table])?;
+                }
+            }
+            Write::MapTrim { table, owner, second, keep } => {
+                if let Some((owner, table)) = self.known_place(owner, "map", table.0)? {
+                    let keep = i64::try_from(*keep).unwrap_or(i64::MAX);
+                    self.execute(MAP_TRIM, params![owner, table, second, keep])?;
                 }
             }
             Write::LogAppend { table, rows, body } => self.append(*table, rows, body)?,

@@ -22,8 +22,8 @@ use std::path::Path;
 use std::sync::mpsc;
 use std::thread::JoinHandle;
 use store::{
-    DocTable, Entry, Future, Loaded, LogQuery, LogRow, LogTable, MapRow, MapTable, Outcome, OwnedRow, OwnedValue,
-    Store, StoreError, Wanted,
+    DocTable, Entry, Future, Loaded, LogQuery, LogRow, LogTable, MapQuery, MapRow, MapTable, Outcome, OwnedRow,
+    OwnedValue, Store, StoreError, Wanted,
 };
 use tokio::sync::oneshot;
 
@@ -152,6 +152,16 @@ impl Store for Sqlite {
     fn map_second(&self, table: MapTable, second: &str, limit: usize) -> Future<'_, Result<Vec<OwnedRow>, StoreError>> {
         let second = second.to_owned();
         self.readers.read(move |connection| queries::map_second(connection, table, &second, limit))
+    }
+
+    fn map_group(&self, table: MapTable, owner: &str, query: MapQuery) -> Future<'_, Result<Vec<MapRow>, StoreError>> {
+        let owner = owner.to_owned();
+        self.readers.read(move |connection| queries::map_group(connection, table, &owner, &query))
+    }
+
+    fn map_group_count(&self, table: MapTable, owner: &str, second: &str) -> Future<'_, Result<u64, StoreError>> {
+        let (owner, second) = (owner.to_owned(), second.to_owned());
+        self.readers.read(move |connection| queries::map_group_count(connection, table, &owner, &second))
     }
 
     fn log_rows(&self, table: LogTable, owner: &str, query: LogQuery) -> Future<'_, Result<Vec<LogRow>, StoreError>> {

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, OptionalExtension, Row, params};
-use store::{DocTable, INDEXED_FLAG, Loaded, LogQuery, LogRow, LogTable, MAX_ID, MapRow, MapTable, Wanted};
+use store::{DocTable, INDEXED_FLAG, Loaded, LogQuery, LogRow, LogTable, MAX_ID, MapQuery, MapRow, MapTable, Wanted};
 
 macro_rules! of_owner {
     ($shape:literal) => {
@@ -33,6 +33,22 @@ const MAP_ROWS: &str = concat!(
 const MAP_SECOND: &str = "SELECT key, sequence, second, value, address \
      FROM maps INDEXED BY maps_second CROSS JOIN owners ON owners.id = maps.owner \
      WHERE tbl = (SELECT id FROM tables WHERE shape = 'map' AND name = ?1) AND second = ?2 ORDER BY sequence LIMIT ?3";
+macro_rules! map_group {
+    ($order:literal) => {
+        concat!(
+            "SELECT key, sequence, second, value FROM maps INDEXED BY maps_second WHERE ",
+            of_owner!("map"),
+            "AND second = ?3 AND sequence BETWEEN ?4 AND ?5 ORDER BY sequence ",
+            $order,
+            " LIMIT ?6"
+        )
+    };
+}
+
+const MAP_GROUP: &str = map_group!("ASC");
+const MAP_GROUP_BACKWARDS: &str = map_group!("DESC");
+const MAP_GROUP_COUNT: &str =
+    concat!("SELECT count(*) FROM maps INDEXED BY maps_second WHERE ", of_owner!("map"), "AND second = ?3");
 const LOG_COUNT: &str =
     concat!("SELECT count(*) FROM log_rows WHERE ", of_owner!("log"), "AND (?3 = 0 OR flags & ?3 != 0)");
 
@@ -70,7 +86,8 @@ pub(crate) fn account(connection: &Connection, owner: &str) -> rusqlite::Result<
 }
 
 pub(crate) fn load(connection: &Connection, owner: &str, wanted: &Wanted) -> rusqlite::Result<Option<Loaded>> {
-    let Some(account) = account(connection, owner)? else { return Ok(None) };
+    let account = account(connection, owner)?.or_else(|| wanted.without_account.then(Bytes::new));
+    let Some(account) = account else { return Ok(None) };
     let docs = wanted.docs.iter().map(|table| doc(connection, *table, owner));
     let maps = wanted.maps.iter().map(|table| map_rows(connection, *table, owner, None, usize::MAX));
     let logs = wanted.logs.iter().map(|(table, flags)| log_count(connection, *table, owner, *flags));
@@ -133,22 +150,35 @@ pub(crate) fn map_second(
     rows.collect()
 }
 
+pub(crate) fn map_group(
+    connection: &Connection,
+    table: MapTable,
+    owner: &str,
+    query: &MapQuery,
+) -> rusqlite::Result<Vec<MapRow>> {
+    let Some((first, last)) = range(query.after, query.before) else { return Ok(Vec::new()) };
+    let sql = if query.backwards { MAP_GROUP_BACKWARDS } else { MAP_GROUP };
+    let parameters = params![owner, table.0, query.second, first, last, at_most(query.limit)];
+    connection.prepare_cached(sql)?.query_map(parameters, read_map_row)?.collect()
+}
+
+pub(crate) fn map_group_count(
+    connection: &Connection,
+    table: MapTable,
+    owner: &str,
+    second: &str,
+) -> rusqlite::Result<u64> {
+    connection.prepare_cached(MAP_GROUP_COUNT)?.query_row([owner, table.0, second], |row| number(row, 0))
+}
+
 pub(crate) fn log_rows(
     connection: &Connection,
     table: LogTable,
     owner: &str,
     query: &LogQuery,
 ) -> rusqlite::Result<Vec<LogRow>> {
-    let first = query.after.map_or(0, |after| after.saturating_add(1));
-    let last = match query.before {
-        Some(0) => return Ok(Vec::new()),
-        Some(before) => (before - 1).min(MAX_ID),
-        None => MAX_ID,
-    };
-    if first > last {
-        return Ok(Vec::new());
-    }
-    let (first, last, limit) = (first as i64, last as i64, at_most(query.limit));
+    let Some((first, last)) = range(query.after, query.before) else { return Ok(Vec::new()) };
+    let limit = at_most(query.limit);
     let read = |row: &Row<'_>| {
         Ok(LogRow { id: number(row, 0)?, peer: text(row, 1)?, flags: row.get(2)?, body: bytes(row, 3)? })
     };
@@ -188,6 +218,16 @@ fn read_map_row(row: &Row<'_>) -> rusqlite::Result<MapRow> {
     Ok(MapRow { key: text(row, 0)?, sequence: number(row, 1)?, second, value: bytes(row, 3)? })
 }
 
+/// First and last of what lies between two numbers; `None`: nothing does.
+fn range(after: Option<u64>, before: Option<u64>) -> Option<(i64, i64)> {
+    let first = after.map_or(0, |after| after.saturating_add(1));
+    let last = match before {
+        Some(before) => before.checked_sub(1)?.min(MAX_ID),
+        None => MAX_ID,
+    };
+    (first <= last).then_some((first as i64, last as i64))
+}
+
 fn at_most(limit: usize) -> i64 {
     i64::try_from(limit).unwrap_or(i64::MAX)
 }
@@ -221,6 +261,10 @@ mod tests {
             MAP_ROW,
             MAP_ROWS,
             MAP_SECOND,
+            MAP_GROUP,
+            MAP_GROUP_BACKWARDS,
+            MAP_GROUP_COUNT,
+            crate::changes::MAP_TRIM,
             LOG_COUNT,
             LOG_COUNT_FLAG,
             LOG,

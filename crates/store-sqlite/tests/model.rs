@@ -69,8 +69,9 @@ impl Random {
                 Write::MapPut { table, owner, key, second, value }
             }
             8 => Write::MapRemove { table: self.of(&MAPS), owner: self.owner(), key: self.key() },
+            10 => Write::MapTrim { table: self.of(&MAPS), owner: self.owner(), second: self.key(), keep: 1 },
             9 => Write::MapClear { table: self.of(&MAPS), owner: self.owner() },
-            10..=13 => {
+            11..=13 => {
                 let rows = (0..self.below(4)).map(|_| {
                     // Once in a while an id that may be there, which is refused.
                     *log_id += u64::from(self.below(60) != 0);

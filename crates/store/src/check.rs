@@ -51,6 +51,7 @@ fn check_write(write: &Write) -> Result<(), StoreError> {
             key(second.as_deref().unwrap_or_default())?;
             value(bytes.len())
         }
+        Write::MapTrim { owner, second, .. } => key(owner).and_then(|()| key(second)),
         Write::MapRemove { owner, key: row, .. } => key(owner).and_then(|()| key(row)),
         Write::LogAppend { rows, body, .. } => {
             for row in rows {

@@ -3,8 +3,8 @@
 
 use crate::memory::{Memory, Undo};
 use crate::{
-    DocTable, Entry, Future, LogQuery, LogRow, LogTable, MapRow, MapTable, Outcome, OwnedRow, OwnedValue, Store,
-    StoreError,
+    DocTable, Entry, Future, LogQuery, LogRow, LogTable, MapQuery, MapRow, MapTable, Outcome, OwnedRow, OwnedValue,
+    Store, StoreError,
 };
 use bytes::Bytes;
 use parking_lot::Mutex;
@@ -254,6 +254,14 @@ impl Store for Faulty {
 
     fn map_second(&self, table: MapTable, second: &str, limit: usize) -> Future<'_, Result<Vec<OwnedRow>, StoreError>> {
         self.read(|store| store.map_second(table, second, limit))
+    }
+
+    fn map_group(&self, table: MapTable, owner: &str, query: MapQuery) -> Future<'_, Result<Vec<MapRow>, StoreError>> {
+        self.read(|store| store.map_group(table, owner, query))
+    }
+
+    fn map_group_count(&self, table: MapTable, owner: &str, second: &str) -> Future<'_, Result<u64, StoreError>> {
+        self.read(|store| store.map_group_count(table, owner, second))
     }
 
     fn log_rows(&self, table: LogTable, owner: &str, query: LogQuery) -> Future<'_, Result<Vec<LogRow>, StoreError>> {

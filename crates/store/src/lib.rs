@@ -106,6 +106,21 @@ impl LogQuery {
     }
 }
 
+/// Which rows of a [`MapTable`] that share a second key.
+#[derive(Debug, Clone, Default)]
+pub struct MapQuery {
+    /// The second key.
+    pub second: Box<str>,
+    /// Only sequences greater than this.
+    pub after: Option<u64>,
+    /// Only sequences smaller than this.
+    pub before: Option<u64>,
+    /// Newest first.
+    pub backwards: bool,
+    /// At most so many rows.
+    pub limit: usize,
+}
+
 /// The flag that few of many rows have: rows with it are found and counted without reading the others.
 pub const INDEXED_FLAG: u32 = 1;
 
@@ -184,6 +199,17 @@ pub enum Write {
         /** Owner. */
         owner: Box<str>,
     },
+    /// Removes the rows of an owner with this second key, but for those that were put last.
+    MapTrim {
+        /** Table. */
+        table: MapTable,
+        /** Owner. */
+        owner: Box<str>,
+        /** Second key. */
+        second: Box<str>,
+        /** How many stay. */
+        keep: u64,
+    },
     /// Appends one body with a row for each owner named. The body goes when its last row goes. An id that is in the
     /// owner's log already is refused.
     LogAppend {
@@ -260,6 +286,8 @@ pub struct Wanted {
     pub maps: Vec<MapTable>,
     /// Counts of rows with at least one of the flags.
     pub logs: Vec<(LogTable, u32)>,
+    /// Reads also what belongs to no account; its value is empty then.
+    pub without_account: bool,
 }
 
 /// What [`Store::load`] has read, in the order in which it was wanted.
@@ -288,7 +316,8 @@ pub trait Store: Send + Sync + std::fmt::Debug + 'static {
     /// reads have to travel do better than this: a login is little else.
     fn load<'a>(&'a self, owner: &'a str, wanted: &'a Wanted) -> Future<'a, Result<Option<Loaded>, StoreError>> {
         Box::pin(async move {
-            let Some(account) = self.account(owner).await? else { return Ok(None) };
+            let account = self.account(owner).await?.or_else(|| wanted.without_account.then(Bytes::new));
+            let Some(account) = account else { return Ok(None) };
             let mut loaded = Loaded { account, ..Loaded::default() };
             for table in &wanted.docs {
                 loaded.docs.push(self.doc(*table, owner).await?);
@@ -320,6 +349,10 @@ pub trait Store: Send + Sync + std::fmt::Debug + 'static {
     ) -> Future<'_, Result<Vec<MapRow>, StoreError>>;
     /// Rows of any owner by second key, in order of their sequence: (owner, row).
     fn map_second(&self, table: MapTable, second: &str, limit: usize) -> Future<'_, Result<Vec<OwnedRow>, StoreError>>;
+    /// An owner's rows with a second key, in the order of their sequence.
+    fn map_group(&self, table: MapTable, owner: &str, query: MapQuery) -> Future<'_, Result<Vec<MapRow>, StoreError>>;
+    /// How many rows of an owner have this second key.
+    fn map_group_count(&self, table: MapTable, owner: &str, second: &str) -> Future<'_, Result<u64, StoreError>>;
     /// Rows of a log.
     fn log_rows(&self, table: LogTable, owner: &str, query: LogQuery) -> Future<'_, Result<Vec<LogRow>, StoreError>>;
     /// How many rows with at least one of the flags.

@@ -3,8 +3,8 @@
 
 use crate::recent::Recent;
 use crate::{
-    Condition, DocTable, Entry, Future, LogQuery, LogRow, LogTable, MapRow, MapTable, Outcome, OwnedRow, OwnedValue,
-    Store, StoreError, Write, check_batch,
+    Condition, DocTable, Entry, Future, LogQuery, LogRow, LogTable, MapQuery, MapRow, MapTable, Outcome, OwnedRow,
+    OwnedValue, Store, StoreError, Write, check_batch,
 };
 use bytes::Bytes;
 use parking_lot::Mutex;
@@ -117,6 +117,26 @@ impl Store for Memory {
         })
     }
 
+    fn map_group(&self, table: MapTable, owner: &str, query: MapQuery) -> Future<'_, Result<Vec<MapRow>, StoreError>> {
+        self.read(|state| {
+            let wanted = |row: &&MapRow| {
+                query.after.is_none_or(|after| row.sequence > after)
+                    && query.before.is_none_or(|before| row.sequence < before)
+            };
+            let rows = state.group(table, owner, &query.second).filter(wanted).cloned();
+            let mut rows: Vec<MapRow> = rows.collect();
+            if query.backwards {
+                rows.reverse();
+            }
+            rows.truncate(query.limit);
+            rows
+        })
+    }
+
+    fn map_group_count(&self, table: MapTable, owner: &str, second: &str) -> Future<'_, Result<u64, StoreError>> {
+        self.read(|state| state.group(table, owner, second).count() as u64)
+    }
+
     fn log_rows(&self, table: LogTable, owner: &str, query: LogQuery) -> Future<'_, Result<Vec<LogRow>, StoreError>> {
         self.read(|state| {
             let Some(log) = state.log(table, owner) else { return Vec::new() };
@@ -220,6 +240,13 @@ impl State {
         self.owners.get(owner)?.maps.get(&table)
     }
 
+    /// An owner's rows with a second key, by their sequence.
+    fn group<'a>(&'a self, table: MapTable, owner: &'a str, second: &'a str) -> impl Iterator<Item = &'a MapRow> {
+        let map = self.map(table, owner);
+        let keys = map.into_iter().flat_map(|map| map.by_sequence.values().filter_map(|key| map.rows.get(key)));
+        keys.filter(move |row| row.second.as_deref() == Some(second))
+    }
+
     fn log(&self, table: LogTable, owner: &str) -> Option<&BTreeMap<u64, LogCell>> {
         self.owners.get(owner)?.logs.get(&table)
     }
@@ -291,6 +318,13 @@ impl State {
                 let keys: Vec<_> =
                     self.map(*table, owner).map(|map| map.rows.keys().cloned().collect()).unwrap_or_default();
                 for key in keys {
+                    undo.push(self.set(Cell::Map(owner.clone(), *table, key, None)));
+                }
+            }
+            Write::MapTrim { table, owner, second, keep } => {
+                let keys: Vec<_> = self.group(*table, owner, second).map(|row| row.key.clone()).collect();
+                let too_many = keys.len().saturating_sub(usize::try_from(*keep).unwrap_or(usize::MAX));
+                for key in keys.into_iter().take(too_many) {
                     undo.push(self.set(Cell::Map(owner.clone(), *table, key, None)));
                 }
             }

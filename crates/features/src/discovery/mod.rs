@@ -12,11 +12,11 @@ use linnet_xeps::{
     Payload,
     caps::{Caps, Hash},
     contact::Contacts,
-    disco::{Identity, Info, Items},
+    disco::{Identity, Info, Item, Items},
     forms::{Field, Form, FormType},
     ns,
 };
-use linnet_xmpp::{StanzaError, stanza::Condition};
+use linnet_xmpp::{Jid, StanzaError, stanza::Condition};
 
 /// Service discovery.
 pub static FEATURE: Feature = Feature {
@@ -36,7 +36,7 @@ pub static FEATURE: Feature = Feature {
 type Answer = fn(&mut Turn<'_>) -> Result<Bytes, StanzaError>;
 
 const fn iq(namespace: &'static str, answer: Answer) -> Iq {
-    let at = &[At::Own, At::Account, At::Server];
+    let at = &[At::Own, At::Account, At::Server, At::AnyService];
     Iq { name: "query", ns: namespace, get: true, set: false, at, handler: Handler::Now(answer) }
 }
 
@@ -90,6 +90,27 @@ fn contacts(kernel: &Kernel) -> Contacts {
     contacts
 }
 
+/// What the service that the turn's stanza addresses is and can do; of its rooms its feature knows.
+pub(crate) fn service_info(turn: &Turn<'_>) -> Option<Info> {
+    let service = turn.kernel.service(turn.account.address.as_str())?.service;
+    let (category, ty, name) = service.identity;
+    let mut features: Vec<String> =
+        [ns::DISCO_INFO, ns::DISCO_ITEMS].iter().chain(service.features).map(|&var| var.into()).collect();
+    features.sort();
+    Some(Info { identities: vec![Identity::new(category, ty, name)], features, ..Info::default() })
+}
+
+/// The services of the domain that the turn's stanza addresses.
+fn services(turn: &Turn<'_>) -> Vec<Item> {
+    let domain = turn.stanza.to.as_ref().map_or_else(|| turn.account.address.domain(), Jid::domain);
+    let item = |hosted: &kernel::service::Hosted| Item {
+        jid: hosted.address.clone(),
+        node: None,
+        name: Some(hosted.service.identity.2.into()),
+    };
+    turn.kernel.services_of(domain).map(item).collect()
+}
+
 /// To strangers an account tells nothing, as if it were not there (XEP-0030 §8).
 fn check(turn: &Turn<'_>) -> Result<(), StanzaError> {
     if turn.at == At::Account && !access::may(turn.kernel, turn.actor(), Action::ReadPresence, turn.account) {
@@ -111,6 +132,7 @@ fn info(turn: &mut Turn<'_>) -> Result<Bytes, StanzaError> {
         }
         (At::Server, Some(node)) => commands::info(turn, node).ok_or(Condition::ItemNotFound)?,
         (At::Own, Some(ns::OFFLINE)) => offline::info(turn),
+        (At::Service(_), None) => service_info(turn).ok_or(Condition::ItemNotFound)?,
         (_, Some(_)) => return Err(Condition::ItemNotFound.into()),
         (_, None) => {
             let mut info = Info { identities: vec![Identity::new("account", "registered", "")], ..Info::default() };
@@ -126,6 +148,7 @@ fn items(turn: &mut Turn<'_>) -> Result<Bytes, StanzaError> {
     check(turn)?;
     let question: Items = read(turn)?;
     let items = match (turn.at, question.node.as_deref()) {
+        (At::Server, None) => services(turn),
         (_, None) => Vec::new(),
         (At::Server, Some(ns::COMMANDS)) => commands::items(turn),
         (_, Some(_)) => return Err(Condition::ItemNotFound.into()),

@@ -26,7 +26,7 @@ pub static FEATURE: Feature = Feature {
     account_features: &[ns::PING, ns::LAST],
     stream_features: &[],
     hooks: &[
-        Hook::Iq(iq("ping", ns::PING, &[At::Own, At::Server], Handler::Now(|_| Ok(Bytes::new())))),
+        Hook::Iq(iq("ping", ns::PING, &[At::Own, At::Server, At::AnyService], Handler::Now(|_| Ok(Bytes::new())))),
         Hook::Iq(iq("query", ns::VERSION, &[At::Server], Handler::Now(version))),
         Hook::Iq(iq("time", ns::TIME, &[At::Server], Handler::Now(time))),
         Hook::Iq(iq("query", ns::LAST, &[At::Server], Handler::Now(last::uptime))),

@@ -12,6 +12,7 @@ mod power;
 mod request;
 mod reroute;
 mod resume;
+mod service;
 mod sides;
 
 use std::sync::Arc;

@@ -51,6 +51,15 @@ fn look(config: &Config, findings: &mut Findings) -> anyhow::Result<()> {
         None => findings.good("configuration: no file, everything is as it is by default"),
     }
     findings.good(format!("domains: {}", config.domain_names().join(", ")));
+    let services = config.service_names();
+    if !services.is_empty() {
+        findings.good(format!("services: {}", services.join(", ")));
+        if !config.domain_names().iter().all(|domain| is_this_machine(domain)) {
+            findings.note(
+                "services: people on other servers reach them only if DNS has a record for each, like the domain's own",
+            );
+        }
+    }
     let running = UnixStream::connect(control::path(&config.data)).is_ok();
     if running {
         findings.note("a server is running on this data directory: ports and database are its own and not looked at");
@@ -119,6 +128,14 @@ fn certificate(config: &Config, findings: &mut Findings) {
     let missing = certificate.missing(&domains);
     if !missing.is_empty() {
         findings.bad(format!("certificate: it is not for {}: get one that names all domains", missing.join(", ")));
+    }
+    let services = config.service_names();
+    let missing = certificate.missing(&services);
+    if !missing.is_empty() {
+        findings.note(format!(
+            "certificate: it does not name the services {}: other servers will not trust them",
+            missing.join(", ")
+        ));
     }
     match certificate.not_after() {
         Some((ends, true)) => findings.bad(format!("certificate: it ended {ends}: get a new one")),

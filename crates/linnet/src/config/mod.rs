@@ -126,6 +126,18 @@ impl Config {
     pub(crate) fn domain_names(&self) -> Vec<String> {
         self.domains.iter().map(|domain| domain.domain().to_owned()).collect()
     }
+
+    /// The addresses of the services at these domains, e.g. `pubsub.example.org`.
+    pub(crate) fn service_names(&self) -> Vec<String> {
+        let at = |domain: &Jid| {
+            let address = |service: &kernel::Service| kernel::service::address(service.label, domain.domain());
+            features::services()
+                .filter_map(address)
+                .filter(|address| !self.domains.contains(address))
+                .collect::<Vec<_>>()
+        };
+        self.domains.iter().flat_map(at).map(|address| address.as_str().to_owned()).collect()
+    }
 }
 
 /// Whether a domain means this machine, so that nobody else needs to reach it.

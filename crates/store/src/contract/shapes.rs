@@ -4,7 +4,7 @@ use super::{
     Bench, Case, DOC, DOC_B, LOG, LOG_B, MAP, MAP_B, account_put, account_remove, append, block_on, doc_put, map_put,
     map_remove,
 };
-use crate::{MAX_KEY_BYTES, MapRow, Wanted, Write};
+use crate::{MAX_KEY_BYTES, MapQuery, MapRow, Wanted, Write};
 use bytes::Bytes;
 
 pub(super) const CASES: &[Case] = &[
@@ -13,6 +13,8 @@ pub(super) const CASES: &[Case] = &[
     ("rows are found by key and sequence", rows_are_found_by_key_and_sequence),
     ("sequences are never used again", sequences_are_never_used_again),
     ("second keys reach over all owners", second_keys_reach_over_all_owners),
+    ("groups of rows are read and trimmed", groups_are_read_and_trimmed),
+    ("what belongs to no account is loaded where that is wanted", loading_without_account),
     ("any text is a key, any bytes are a value", any_text_is_a_key),
     ("large values", large_values),
     ("removing an account removes all it owns", removing_an_account_removes_all_it_owns),
@@ -262,8 +264,53 @@ fn an_owner_without_account_can_be_removed(bench: &Bench<'_>) {
     assert_eq!((bench.log_bodies(), bench.account_count()), (0, 0));
 }
 
+fn groups_are_read_and_trimmed(bench: &Bench<'_>) {
+    let owner = "a@example.org";
+    for key in ["a", "b", "c", "d", "a"] {
+        bench.write(vec![map_put(MAP, owner, key, Some("g")), map_put(MAP, owner, &format!("{key}2"), Some("h"))]);
+    }
+    bench.write(vec![map_put(MAP, "b@example.org", "x", Some("g")), map_put(MAP_B, owner, "y", Some("g"))]);
+    let store = &bench.subject.store;
+    let read = |query: MapQuery| block_on(store.map_group(MAP, owner, query)).unwrap();
+    let all = || MapQuery { second: "g".into(), limit: usize::MAX, ..MapQuery::default() };
+    let keys = |rows: Vec<MapRow>| rows.into_iter().map(|row| row.key.into_string()).collect::<Vec<_>>();
+    let rows = read(all());
+    assert_eq!(keys(rows.clone()), ["b", "c", "d", "a"]);
+    assert_eq!(keys(read(MapQuery { backwards: true, limit: 2, ..all() })), ["a", "d"]);
+    assert_eq!(keys(read(MapQuery { after: Some(rows[0].sequence), limit: 2, ..all() })), ["c", "d"]);
+    let before = Some(rows[3].sequence);
+    assert_eq!(keys(read(MapQuery { before, backwards: true, limit: 1, ..all() })), ["d"]);
+    assert_eq!(keys(read(MapQuery { before: Some(0), ..all() })), [""; 0]);
+    assert_eq!(block_on(store.map_group_count(MAP, owner, "g")).unwrap(), 4);
+
+    let trim = |second: &str, keep| {
+        bench.write(vec![Write::MapTrim { table: MAP, owner: owner.into(), second: second.into(), keep }]);
+    };
+    trim("g", 4);
+    trim("none", 0);
+    assert_eq!(keys(read(all())), ["b", "c", "d", "a"]);
+    trim("g", 2);
+    assert_eq!(keys(read(all())), ["d", "a"]);
+    trim("g", 0);
+    assert_eq!(keys(read(all())), [""; 0]);
+    assert_eq!(block_on(store.map_group_count(MAP, owner, "h")).unwrap(), 4, "another group stays");
+    assert_eq!(bench.rows(MAP, "b@example.org").len(), 1, "another owner's stays");
+    assert_eq!(bench.rows(MAP_B, owner).len(), 1, "another table's stays");
+}
+
+fn loading_without_account(bench: &Bench<'_>) {
+    let wanted = Wanted { docs: vec![DOC], maps: vec![MAP], without_account: true, ..Wanted::default() };
+    let load = || block_on(bench.subject.store.load("service.example.org", &wanted)).unwrap().unwrap();
+    assert_eq!(load().docs, [None]);
+    bench.write(vec![doc_put(DOC, "service.example.org", "1"), map_put(MAP, "service.example.org", "a", None)]);
+    let loaded = load();
+    assert_eq!((loaded.account.len(), loaded.maps[0].len()), (0, 1));
+    assert_eq!(loaded.docs, [Some(Bytes::from_static(b"1"))]);
+}
+
 fn loading_is_reading(bench: &Bench<'_>) {
-    let wanted = Wanted { docs: vec![DOC_B, DOC], maps: vec![MAP], logs: vec![(LOG, 2), (LOG, 0)] };
+    let wanted =
+        Wanted { docs: vec![DOC_B, DOC], maps: vec![MAP], logs: vec![(LOG, 2), (LOG, 0)], without_account: false };
     let load = || block_on(bench.subject.store.load("a@example.org", &wanted)).unwrap();
     bench.write(vec![doc_put(DOC, "a@example.org", "1"), map_put(MAP, "a@example.org", "k", None)]);
     assert_eq!(load(), None, "there is no such account");
