@@ -48,6 +48,7 @@ impl Edge {
             login_timeout: limits::LOGIN,
             require_tls: true,
             mechanisms: mechanisms().collect(),
+            bind_features: kernel.hooks.bind.iter().map(|feature| feature.ns).collect(),
             login_attempts: limits::LOGIN_ATTEMPTS,
             steps,
             random: context::random,
@@ -57,6 +58,7 @@ impl Edge {
             require_tls: false,
             // A password is not sent in the clear, not even on one machine.
             mechanisms: mechanisms().filter(|mechanism| *mechanism != Mechanism::Plain).collect(),
+            bind_features: encrypted.bind_features.clone(),
             steps: encrypted.steps.clone(),
             ..encrypted
         };

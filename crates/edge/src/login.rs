@@ -28,7 +28,7 @@ pub(crate) async fn login(shared: Arc<Shared>, socket: Socket, kind: Kind, visit
     };
     let config = if kind == Kind::Plaintext { &shared.plaintext } else { &shared.encrypted };
     let stream = Accept::new(config.clone(), Instant::now(), secured);
-    let login = Login { shared, socket, stream, visit, out: Vec::new(), guard: None };
+    let login = Login { shared, socket, stream, visit, out: Vec::new(), is_counted: false, guard: None };
     login.run().await
 }
 
@@ -38,7 +38,9 @@ struct Login {
     stream: Accept,
     visit: Visit,
     out: Vec<u8>,
-    /// The session, from the answer to `Bind` or `Resume` on.
+    /// An attempt to log in is counted as failed until it has succeeded.
+    is_counted: bool,
+    /// The session, from the answer to `Bind`, `Resume` or `Enter` on.
     guard: Option<Guard>,
 }
 
@@ -121,7 +123,9 @@ impl Login {
 
     /// Asks the kernel, not longer than the login may take. An address that failed too often is not even asked about.
     async fn answer(&mut self, need: Need) -> Option<Answer> {
-        let is_proven = matches!(need, Need::Bind { .. } | Need::Resume { .. });
+        let enters = matches!(need, Need::Bind { .. } | Need::Resume { .. } | Need::Enter(_));
+        let is_proven = enters || matches!(need, Need::Upgrades { .. } | Need::Upgrade { .. });
+        self.is_counted |= !is_proven;
         if !is_proven && !self.visit.attempt(Instant::now()) {
             let failure = Failure::TemporaryAuthFailure;
             return Some(match need {
@@ -134,7 +138,7 @@ impl Login {
         let kernel = self.shared.kernel.clone();
         let answer = tokio::time::timeout_at(deadline.into(), kernel.answer(need)).await;
         let (answer, session) = answer.ok()?;
-        if is_proven {
+        if enters && std::mem::take(&mut self.is_counted) {
             self.visit.succeeded();
         }
         if let Some((session, connection)) = session {

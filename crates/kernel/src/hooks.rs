@@ -12,7 +12,7 @@ use crate::{
     jobs::Job,
     mailbox::{HeadKind, Item},
     service::{Documents, Part, Service},
-    session::Session,
+    session::{Bound, Session},
     turn::Turn,
 };
 use bytes::Bytes;
@@ -20,7 +20,8 @@ use hashbrown::HashMap;
 use linnet_xmpp::{
     Jid, Stanza, StanzaError,
     stanza::Kind,
-    stream::{Answer, Need, steps::AcceptStep},
+    stream::{Answer, Entry, Need, steps::AcceptStep},
+    xml::Node,
 };
 use std::{
     any::{Any, TypeId},
@@ -159,6 +160,15 @@ pub struct Iq {
     pub handler: Handler,
 }
 
+/// What a client can ask for together with binding, in `<bind/>` (XEP-0386 §3.1).
+#[derive(Debug, Clone, Copy)]
+pub struct BindFeature {
+    /// The namespace of what is asked, which is what is announced.
+    pub ns: &'static str,
+    /// Does it: the turn's session is the new one, and there is no stanza.
+    pub run: fn(&mut Turn<'_>, Node<'_>),
+}
+
 /// Where a document comes from, and how rows become it.
 #[derive(Debug, Clone, Copy)]
 pub enum Source {
@@ -249,6 +259,12 @@ pub enum Hook {
     Relation(fn(&Account, &Jid) -> Relation),
     /// Answers what a stream needs to know; `None` where it is another feature's.
     Stream(fn(Arc<Kernel>, Need) -> Future<'static, Option<Answer>>),
+    /// Does what is asked for together with binding.
+    Bind(BindFeature),
+    /// Says something in `<bound/>`, canonical XML. All rows of before can be read.
+    Bound(fn(Arc<Kernel>, Bound) -> Future<'static, Bytes>),
+    /// Says something in the answer to a login by SASL 2, canonical XML. Not called where a login fails.
+    Entered(fn(Arc<Kernel>, Arc<Entry>) -> Future<'static, Bytes>),
     /// Which stanzas can wait while nobody looks at the client, the latest of each sender in place of all.
     CanWait(fn(&Stanza) -> bool),
     /// An administrative command.
@@ -269,6 +285,8 @@ type Admit = fn(&Account) -> Result<(), StanzaError>;
 type Record = fn(&Turn<'_>) -> u32;
 type Head = fn(&Kernel, HeadKind, &Item, &Jid, &mut Vec<u8>);
 type Stream = fn(Arc<Kernel>, Need) -> Future<'static, Option<Answer>>;
+type BoundHook = fn(Arc<Kernel>, Bound) -> Future<'static, Bytes>;
+type EnteredHook = fn(Arc<Kernel>, Arc<Entry>) -> Future<'static, Bytes>;
 type Receive = fn(&mut Turn<'_>, u64) -> Result<(), Refusal>;
 type Copies = fn(&mut Turn<'_>, u64, Option<&StanzaError>);
 
@@ -300,6 +318,10 @@ pub struct Table {
     pub(crate) relation: Option<fn(&Account, &Jid) -> Relation>,
     pub(crate) stream: Vec<Stream>,
     pub(crate) can_wait: Option<crate::resume::CanWait>,
+    /// What can be asked for together with binding.
+    pub bind: Vec<BindFeature>,
+    pub(crate) bound: Vec<BoundHook>,
+    pub(crate) entered: Vec<EnteredHook>,
 }
 
 impl Table {
@@ -333,6 +355,9 @@ impl Table {
             Hook::Relation(run) => self.relation = Some(*run),
             Hook::Stream(run) => self.stream.push(*run),
             Hook::CanWait(run) => self.can_wait = Some(*run),
+            Hook::Bind(feature) => self.bind.push(*feature),
+            Hook::Bound(run) => self.bound.push(*run),
+            Hook::Entered(run) => self.entered.push(*run),
             Hook::Command(command) => self.commands.push(command),
             Hook::Job(job) => self.jobs.push(*job),
             Hook::Step(step, wanted) if wanted(settings) => self.steps.push(*step),

@@ -12,6 +12,7 @@ pub mod command;
 pub mod commit;
 pub mod context;
 pub mod effects;
+mod enter;
 pub mod hooks;
 mod ids;
 pub mod jobs;

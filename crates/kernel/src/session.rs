@@ -18,7 +18,7 @@ use crate::{
 use linnet_xmpp::{
     Jid, Stanza, StanzaError,
     stanza::{Condition, Kind, Type},
-    stream::{Answer, Need, StreamCondition, StreamError},
+    stream::{Agent, Answer, Entry, Need, Proof, StreamCondition, StreamError},
 };
 use parking_lot::Mutex;
 use std::{
@@ -27,6 +27,7 @@ use std::{
         atomic::{AtomicU32, AtomicU64, Ordering},
     },
     task::Waker,
+    time::SystemTime,
 };
 
 /// A bound resource.
@@ -42,9 +43,40 @@ pub struct Session {
     pub lane: Lane,
     /// Its account.
     pub owner: Arc<Owner>,
+    /// When it was bound.
+    pub since: SystemTime,
+    /// How its client has proved who it is.
+    pub proof: Proof,
+    /// What the client said of itself, where it did.
+    pub agent: Option<Box<Agent>>,
     pub(crate) later: AtomicU32,
     /// With stream management. Taken before any owner's lock.
     pub(crate) managed: Mutex<Option<Box<Managed>>>,
+}
+
+/// A session that was just made.
+#[derive(Debug, Clone)]
+pub struct Bound {
+    /// The session.
+    pub session: Arc<Session>,
+    /// Rows with smaller ids were made before, those with greater ones go to the session as they do to any.
+    pub next_row: u64,
+    /// What is to be said about it, canonical XML.
+    pub(crate) signals: Vec<u8>,
+}
+
+impl Session {
+    /// The id of the client's installation, if it said one.
+    pub fn device(&self) -> Option<&str> {
+        self.agent.as_ref()?.id.as_deref()
+    }
+}
+
+/// The sessions that a new one takes the place of.
+fn replaced(account: &Account, new: &Session) -> Vec<Arc<Session>> {
+    let is_same =
+        |old: &&Arc<Session>| old.address == new.address || (old.device().is_some() && old.device() == new.device());
+    account.sessions.iter().map(|attached| &attached.session).filter(is_same).cloned().collect()
 }
 
 static NEXT: AtomicU64 = AtomicU64::new(1);
@@ -65,6 +97,9 @@ impl Kernel {
                 Err(error) => (Err(error), None),
             };
             return (Answer::Resumed(resumed), session);
+        }
+        if let Need::Enter(entry) = need {
+            return self.enter(*entry).await;
         }
         if let Need::Bind { username, domain, resource } = &need {
             return match self.bind(username.as_deref(), domain, resource.as_deref()).await {
@@ -96,6 +131,19 @@ impl Kernel {
         let bare = Jid::new(Some(&local), domain, None).map_err(bad)?;
         let resource = resource.map_or_else(|| self.random_name(), str::to_owned);
         let address = bare.with_resource(&resource).map_err(bad)?;
+        Ok(self.attach(address, username.is_some(), None).await?.session)
+    }
+
+    /// Makes a session with this address. Older ones with the same resource or of the same installation of a client are
+    /// ended with a conflict (RFC 6120 §7.7.2.2, XEP-0386 §3.2). `known`: an account must exist. `entry`: what is wanted
+    /// with it at once.
+    pub(crate) async fn attach(
+        self: &Arc<Self>,
+        address: Jid,
+        known: bool,
+        entry: Option<&Entry>,
+    ) -> Result<Bound, StanzaError> {
+        let bare = address.bare();
         let mut freed = false;
         loop {
             let owner = self.owner(&bare).await.map_err(|error| {
@@ -104,6 +152,13 @@ impl Kernel {
             })?;
             let session = Arc::new(Session {
                 address: address.clone(),
+                since: self.context.now(),
+                proof: entry.map_or(Proof::Password, |entry| entry.proof),
+                agent: entry
+                    .map(|entry| &entry.agent)
+                    .filter(|agent| **agent != Agent::default())
+                    .cloned()
+                    .map(Box::new),
                 id: NEXT.fetch_add(1, Ordering::Relaxed),
                 mailbox: Mailbox::default(),
                 lane: Lane::default(),
@@ -111,11 +166,12 @@ impl Kernel {
                 later: AtomicU32::new(0),
                 managed: Mutex::new(None),
             });
+            let signals = self.begin(&session, entry);
             let mut account = owner.lock();
             if owner.is_stale() {
                 continue;
             }
-            if !account.exists && username.is_some() {
+            if !account.exists && known {
                 return Err(StanzaError::new(Condition::NotAllowed).text("this account does not exist any more"));
             }
             if account.sessions.len() >= limits::SESSIONS {
@@ -132,11 +188,11 @@ impl Kernel {
                 admit(&account)?;
             }
             let mut kicked = Vec::new();
-            if let Some(older) = account.resource(&resource).map(|older| older.session.clone()) {
+            for older in replaced(&account, &session) {
                 let text = "the same resource was bound by another connection of yours";
                 older.mailbox.close(Some(StreamError::new(StreamCondition::Conflict).text(text)));
                 // At once: what it says at its end must not come after what the new session says.
-                kicked = self.detach(&mut account, &older, Vec::new());
+                kicked.extend(self.detach(&mut account, &older, Vec::new()));
             }
             account.value = None;
             account.sessions.push(Attached {
@@ -148,14 +204,19 @@ impl Kernel {
                 remembered: Vec::new(),
                 waits_for_stored: false,
             });
+            if let Some(entry) = entry {
+                kicked.extend(self.offer_payloads(&mut account, &session, entry));
+            }
+            // Of rows that come from now on, the session has learnt; of earlier ones it has not.
+            let next_row = self.ids.next(self.context.now());
             drop(account);
             self.settle(kicked);
-            return Ok(session);
+            return Ok(Bound { session, next_row, signals });
         }
     }
 
     /// A name that nobody can guess, for resources and anonymous users.
-    fn random_name(&self) -> String {
+    pub(crate) fn random_name(&self) -> String {
         let mut random = [0; 8];
         self.context.random(&mut random);
         random.iter().map(|byte| format!("{byte:02x}")).collect()

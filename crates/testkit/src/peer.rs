@@ -35,7 +35,8 @@ pub fn stanza(xml: &str) -> Result<Stanza, Box<linnet_xmpp::stanza::Rejected>> {
 }
 
 impl Peer {
-    pub(crate) fn new(kernel: Arc<Kernel>, session: Arc<Session>, connection: u32) -> Peer {
+    /// Of a session that somebody has made.
+    pub fn new(kernel: Arc<Kernel>, session: Arc<Session>, connection: u32) -> Peer {
         Peer { kernel, session, connection }
     }
 

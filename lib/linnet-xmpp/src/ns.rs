@@ -16,6 +16,20 @@ pub const TLS: &str = "urn:ietf:params:xml:ns:xmpp-tls";
 pub const SASL: &str = "urn:ietf:params:xml:ns:xmpp-sasl";
 /// Channel-binding types (XEP-0440), advertised beside the SASL mechanisms.
 pub const SASL_CHANNEL_BINDING: &str = "urn:xmpp:sasl-cb:0";
+/// SASL 2 (XEP-0388).
+pub const SASL2: &str = "urn:xmpp:sasl:2";
+/// Bind 2 (XEP-0386).
+pub const BIND2: &str = "urn:xmpp:bind:0";
+/// Authentication by tokens (XEP-0484).
+pub const FAST: &str = "urn:xmpp:fast:0";
+/// Authentication in the segment of the stream header (XEP-0509).
+pub const PIPELINING: &str = "urn:xmpp:iap:0";
+/// Upgrade tasks (XEP-0480).
+pub const SASL_UPGRADE: &str = "urn:xmpp:sasl:upgrade:0";
+/// Upgrades of SCRAM (XEP-0480 §3).
+pub const SCRAM_UPGRADE: &str = "urn:xmpp:scram-upgrade:0";
+/// Stream limits (XEP-0478).
+pub const STREAM_LIMITS: &str = "urn:xmpp:stream-limits:0";
 /// Resource binding (RFC 6120 §7).
 pub const BIND: &str = "urn:ietf:params:xml:ns:xmpp-bind";
 /// The session request of RFC 3921, optional and without effect.

@@ -3,6 +3,7 @@
 //! A message is one body with a row in the log of each side (`messages::LOG`); the flag `messages::ARCHIVED` says that
 //! the row is part of the archive. Messages of rooms are not: rooms have archives of their own.
 
+mod bound;
 mod page;
 mod preferences;
 mod query;
@@ -34,6 +35,7 @@ pub static FEATURE: Feature = Feature {
         Hook::Iq(iq("query", false, true, Handler::Later(query::answer))),
         Hook::Iq(iq("metadata", true, false, Handler::Later(query::metadata))),
         Hook::Iq(iq("prefs", true, true, Handler::Now(preferences::answer))),
+        Hook::Bound(bound::metadata),
     ],
 };
 

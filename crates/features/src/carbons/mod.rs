@@ -8,7 +8,7 @@ use crate::{marks, messages};
 use bytes::Bytes;
 use kernel::{
     Account, Attached, Feature, Hook, Kernel, Turn,
-    hooks::{At, Handler, Iq, Side, Xep},
+    hooks::{At, BindFeature, Handler, Iq, Side, Xep},
 };
 use linnet_xeps::{
     Payload,
@@ -37,6 +37,7 @@ pub static FEATURE: Feature = Feature {
         Hook::Copy(copy),
         Hook::Iq(iq("enable")),
         Hook::Iq(iq("disable")),
+        Hook::Bind(BindFeature { ns: ns::CARBONS, run: enable }),
     ],
 };
 
@@ -54,6 +55,13 @@ fn switch(turn: &mut Turn<'_>) -> Result<Bytes, StanzaError> {
         _ => return Err(Condition::NotAllowed.into()),
     }
     Ok(Bytes::new())
+}
+
+/// XEP-0386 §3.2.
+fn enable(turn: &mut Turn<'_>, asked: Node<'_>) {
+    if let (Some(session), "enable") = (turn.session, asked.name()) {
+        turn.mark(session, marks::CARBONS, true);
+    }
 }
 
 /// Only a server makes copies, in messages of its own: one that a client has made is an attempt to deceive a client that

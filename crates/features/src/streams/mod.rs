@@ -1,6 +1,9 @@
 //! What clients say about their streams between stanzas: stream management (XEP-0198), so that a session outlives its
 //! connection and nothing is lost with it, and client state indication (XEP-0352), so that a phone sleeps.
 //!
+//! Beside the login of RFC 6120 clients have that of one exchange (XEP-0388, XEP-0386), in their first segment if they like
+//! (XEP-0509), and are told how large a stanza may be (XEP-0478).
+//!
 //! The elements are read by steps of the stream, and the kernel counts and keeps; here is the rule of what can wait.
 
 use kernel::{Feature, Hook, hooks::Xep};
@@ -8,20 +11,32 @@ use linnet_xeps::ns;
 use linnet_xmpp::{
     Stanza,
     stanza::{Kind, Type},
-    stream::steps::{ClientState, StreamManagement},
+    stream::steps::{ClientState, Limits, Pipelining, Sasl2, StreamManagement},
 };
 
-/// Stream management and client state indication.
+/// Streams of clients.
 pub static FEATURE: Feature = Feature {
     name: "streams",
     xeps: &[
         Xep { number: 198, version: "1.6.3", note: "a restart of the server ends all sessions; no 'location'" },
         Xep { number: 352, version: "1.0.0", note: "" },
+        Xep { number: 386, version: "1.1.0", note: "" },
+        Xep { number: 388, version: "1.0.4", note: "" },
+        Xep { number: 474, version: "0.5.0", note: "" },
+        Xep { number: 478, version: "0.2.0", note: "nothing is said of idle streams: they are not ended" },
+        Xep { number: 509, version: "0.2.0", note: "" },
     ],
     server_features: &[],
     account_features: &[],
     stream_features: &[],
-    hooks: &[Hook::Step(&StreamManagement, |_| true), Hook::Step(&ClientState, |_| true), Hook::CanWait(can_wait)],
+    hooks: &[
+        Hook::Step(&Sasl2, |_| true),
+        Hook::Step(&StreamManagement, |_| true),
+        Hook::Step(&ClientState, |_| true),
+        Hook::Step(&Limits, |_| true),
+        Hook::Step(&Pipelining, |_| true),
+        Hook::CanWait(can_wait),
+    ],
 };
 
 /// Presence, and messages that say nothing but a chat state: what counts is the latest (XEP-0352 §5).

@@ -123,6 +123,7 @@ fn config(listen: Listen, mechanisms: Vec<Mechanism>) -> AcceptConfig {
         login_timeout: Duration::from_secs(20),
         require_tls: listen != Listen::Plain,
         mechanisms,
+        bind_features: Vec::new(),
         login_attempts: 3,
         // STARTTLS is the first step.
         steps: steps::ACCEPT[usize::from(listen == Listen::Plain)..].to_vec(),

@@ -14,6 +14,8 @@ pub enum ClientError {
     IterationsTooFew,
     IterationsTooMany,
     BadPassword,
+    /// Somebody has changed what the server advertises (XEP-0474).
+    Downgrade,
 }
 
 /// One authentication, client's side.
@@ -66,6 +68,15 @@ impl Client {
             }
         };
         Client { mechanism, state }
+    }
+
+    /// Has SCRAM notice if what the server advertised was changed on its way (XEP-0474). `offer`: what came, as
+    /// [`super::offer`] writes it.
+    pub fn compare(mut self, offer: String) -> Client {
+        if let State::Scram(exchange) = &mut self.state {
+            exchange.compare(offer);
+        }
+        self
     }
 
     /// The initial response.
@@ -131,6 +142,7 @@ impl fmt::Display for ClientError {
             ClientError::ServerNotAuthentic => "the server has not proved that it knows the password",
             ClientError::IterationsTooFew => "the server asks for too few iterations to be safe",
             ClientError::IterationsTooMany => "the server asks for too many iterations",
+            ClientError::Downgrade => "somebody between us and the server has changed what it offers",
             ClientError::BadPassword => "the password is empty or has characters that are not allowed",
         })
     }

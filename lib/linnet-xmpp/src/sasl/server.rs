@@ -50,6 +50,8 @@ pub struct Server {
     bindings: ChannelBindings,
     offers_plus: bool,
     nonce: String,
+    /// What was advertised, as [`offer`] writes it.
+    offer: Option<String>,
     state: State,
 }
 
@@ -78,7 +80,19 @@ impl Server {
         nonce: String,
     ) -> Server {
         let state = State::Start { asked: false };
-        Server { mechanism, domain: domain.to_owned(), bindings, offers_plus, nonce, state }
+        Server { mechanism, domain: domain.to_owned(), bindings, offers_plus, nonce, offer: None, state }
+    }
+
+    /// The mechanism.
+    pub fn mechanism(&self) -> Mechanism {
+        self.mechanism
+    }
+
+    /// With SCRAM, tells the client what was advertised, so that it notices if somebody has changed it (XEP-0474 §6.1).
+    /// `offer`: as [`offer`] writes it.
+    pub fn advertised(mut self, offer: String) -> Server {
+        self.offer = Some(offer);
+        self
     }
 
     /// The initial response (None: the client sent none) or the answer to a challenge.
@@ -101,7 +115,7 @@ impl Server {
     pub fn keys(&mut self, keys: ScramKeys, proved: Result<(), Failure>) -> ServerStep {
         match std::mem::replace(&mut self.state, State::Over) {
             State::Keys(mut exchange) if self.mechanism_hash() == Some(keys.hash) => {
-                let challenge = exchange.challenge(keys, proved, &self.nonce);
+                let challenge = exchange.challenge(keys, proved, &self.nonce, self.offer.as_deref());
                 self.state = State::Proof(exchange);
                 ServerStep::Challenge(challenge)
             }
@@ -194,6 +208,20 @@ impl Server {
     }
 }
 
+/// What is hashed of what a server advertises (XEP-0474 §6.1): mechanisms of the profile in use, and channel-binding types
+/// if such are advertised (XEP-0440).
+pub fn offer(mechanisms: &[&str], binding_types: &[&str]) -> String {
+    let sorted = |names: &[&str]| {
+        let mut names = names.to_vec();
+        names.sort_unstable();
+        names.join("\x1e")
+    };
+    match binding_types {
+        [] => sorted(mechanisms),
+        types => format!("{}\x1f{}", sorted(mechanisms), sorted(types)),
+    }
+}
+
 /// RFC 4505 §2: trace information of up to 255 characters, with which nothing is done.
 fn anonymous(data: &[u8]) -> Result<ServerStep, Failure> {
     let trace = std::str::from_utf8(data).map_err(|_| Failure::MalformedRequest)?;
@@ -205,7 +233,7 @@ fn anonymous(data: &[u8]) -> Result<ServerStep, Failure> {
 
 /// A user name as the localpart that it is (RFC 6120 §6.3.8), also where a client has applied no more than SASLprep
 /// asks for: what that maps and PRECIS refuses is mapped first.
-fn simple_username(name: &str) -> Option<String> {
+pub(super) fn simple_username(name: &str) -> Option<String> {
     match jid::prepare_local(name) {
         Ok(local) => Some(local.into_owned()),
         Err(_) => {

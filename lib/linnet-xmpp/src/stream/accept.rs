@@ -34,6 +34,8 @@ pub struct AcceptConfig {
     pub require_tls: bool,
     /// Mechanisms offered, strongest first; -PLUS ones are offered only where there is binding data.
     pub mechanisms: Vec<sasl::Mechanism>,
+    /// What can be asked for in `<bind/>` (XEP-0386 §3.1), beside what the steps read themselves.
+    pub bind_features: Vec<&'static str>,
     /// Failed logins on one stream before it is closed (RFC 6120 §6.4.5).
     pub login_attempts: u8,
     /// The steps, in the order in which features are advertised: [`steps::ACCEPT`], and those of other crates.
@@ -124,6 +126,9 @@ impl Accept {
             username: None,
             failures: 0,
             exchange: None,
+            is_busy: false,
+            features_version: None,
+            address: None,
         };
         let negotiation = Negotiation { login, deadline: now + config.login_timeout };
         let mut accept = Accept {
@@ -181,6 +186,8 @@ impl Accept {
                         return Some(output);
                     }
                 }
+                // XEP-0388 §2.4.
+                Ok(Some((FrameKind::Whitespace, _))) if self.is_busy() => self.disturbed(),
                 Ok(Some((FrameKind::Whitespace, _))) => {}
                 Ok(Some((FrameKind::Header, bytes))) => self.header(bytes),
                 Ok(Some((FrameKind::End, _))) => self.finish(None),
@@ -234,6 +241,15 @@ impl Accept {
     /// The address bound.
     pub fn bound(&self) -> Option<&Jid> {
         self.address.as_ref()
+    }
+
+    /// Whether an exchange is going on that nothing else may come between.
+    fn is_busy(&self) -> bool {
+        self.negotiation.as_ref().is_some_and(|negotiation| negotiation.login.is_busy)
+    }
+
+    fn disturbed(&mut self) {
+        self.fail(StreamError::new(StreamCondition::PolicyViolation).text("the login is not over"));
     }
 
     /// Octets kept on the heap for input that is not complete, and the queue.
@@ -324,6 +340,7 @@ impl Accept {
             login.domain = domain.unwrap_or_default();
             login.from = from.clone().filter(|_| login.bits.has(Bits::TLS));
             login.exchange = None;
+            login.is_busy = false;
         }
         let answering = login.domain.clone();
         self.scope = (header.scope != *USUAL).then(|| Box::new(header.scope));
@@ -338,12 +355,16 @@ impl Accept {
 
     /// The features that are possible now (RFC 6120 §4.3.2).
     fn features(&mut self) {
-        let Some(negotiation) = &self.negotiation else { return };
+        let Some(negotiation) = &mut self.negotiation else { return };
         let mut features = Writer::new(ns::CLIENT);
-        for step in self.config.steps.iter().filter(|step| possible(**step, self.bits)) {
-            step.advertise(&negotiation.login, &mut features);
-        }
-        self.write([b"<stream:features>", &*features.finish(), b"</stream:features>"].concat().into());
+        let steps = || self.config.steps.iter().filter(|step| possible(**step, self.bits));
+        steps().for_each(|step| step.advertise(&negotiation.login, &mut features));
+        let features = features.finish();
+        let mut out = [b"<stream:features>", &*features].concat();
+        let seals = steps().filter_map(|step| step.seal(&mut negotiation.login, &features));
+        seals.for_each(|seal| out.extend_from_slice(&seal));
+        out.extend_from_slice(b"</stream:features>");
+        self.write(out.into());
     }
 
     /// A first-level element.
@@ -366,7 +387,14 @@ impl Accept {
         if (self.negotiation.is_some() || !content || root.name() == "iq")
             && let Some(step) = self.config.steps.iter().position(|step| step.takes(root))
         {
-            self.step(step, document);
+            match self.config.steps.get(step) {
+                Some(at_work) if self.is_busy() && !at_work.may_go_on(root) => self.disturbed(),
+                _ => self.step(step, document),
+            }
+            return None;
+        }
+        if self.is_busy() {
+            self.disturbed();
             return None;
         }
         if self.negotiation.is_some() || !content {
@@ -402,6 +430,14 @@ impl Accept {
         }
     }
 
+    /// Negotiation is over.
+    fn bind(&mut self, address: Jid) {
+        self.push(Output::Bound(address.clone()));
+        self.address = Some(address);
+        self.negotiation = None;
+        self.input.set_limit(self.config.limit_after_login);
+    }
+
     fn apply(&mut self, step: u8, progress: Progress<StreamError>) {
         self.bits = self.bits | progress.set;
         if let Some(negotiation) = &mut self.negotiation {
@@ -427,12 +463,15 @@ impl Accept {
                 self.push(Output::Need(need));
                 self.wait = Wait::Answer(step);
             }
-            Then::Bound(address) => {
-                self.push(Output::Bound(address.clone()));
-                self.address = Some(address);
-                self.negotiation = None;
-                self.input.set_limit(self.config.limit_after_login);
+            Then::Welcome(address) => {
+                if let Some(negotiation) = &mut self.negotiation {
+                    negotiation.login.address = Some(address.clone());
+                }
+                self.features();
+                self.bits = self.bits | Bits::BOUND;
+                self.bind(address);
             }
+            Then::Bound(address) => self.bind(address),
             Then::Control(control) => self.push(Output::Control(control)),
             Then::Close => self.finish(None),
             Then::Fail(error) => self.fail(error),

@@ -373,7 +373,7 @@ impl Initiate {
             self.queue.push_back(InitiateOutput::Write(bytes));
         }
         match progress.then {
-            Then::Continue | Then::Features | Then::Need(_) | Then::Bound(_) | Then::Control(_) => {}
+            Then::Continue | Then::Features | Then::Need(_) | Then::Bound(_) | Then::Welcome(_) | Then::Control(_) => {}
             Then::Next => self.advance(step + 1),
             Then::Restart => {
                 self.input.restart();

@@ -22,7 +22,7 @@ pub use accept::{Accept, AcceptConfig, Output};
 pub use control::{Control, NotResumed, Resumed, Signal, too_high};
 pub use error::{StreamCondition, StreamError};
 pub use initiate::{Initiate, InitiateConfig, InitiateError, InitiateOutput, Login};
-pub use question::{Answer, Need};
+pub use question::{Agent, Answer, BindRequest, Entered, Entry, Need, Proof, Upgrade};
 pub use steps::{AcceptStep, InitiateStep};
 
 use crate::sasl;

@@ -2,7 +2,7 @@
 
 use super::{
     MAX_ITERATIONS, MIN_ITERATIONS,
-    keys::Salted,
+    keys::{Salted, digest},
     message::{self, ServerFinal},
 };
 use crate::sasl::{ClientError, Hash, prepare_password};
@@ -17,6 +17,8 @@ pub(in crate::sasl) struct Exchange {
     header: String,
     binding: Vec<u8>,
     first_bare: String,
+    /// What the server seemed to advertise.
+    offer: Option<String>,
     stage: Stage,
 }
 
@@ -43,7 +45,21 @@ impl Exchange {
     ) -> Exchange {
         let first_bare = format!("n={},r={nonce}", message::escape(username));
         let binding = [header.as_bytes(), binding.unwrap_or_default()].concat();
-        Exchange { hash, password: password.to_owned(), nonce, header, binding, first_bare, stage: Stage::First }
+        Exchange {
+            hash,
+            password: password.to_owned(),
+            nonce,
+            header,
+            binding,
+            first_bare,
+            offer: None,
+            stage: Stage::First,
+        }
+    }
+
+    /// Has what the server advertised compared with what it says to have advertised (XEP-0474 §6.2).
+    pub(in crate::sasl) fn compare(&mut self, offer: String) {
+        self.offer = Some(offer);
     }
 
     /// `client-first-message`.
@@ -87,6 +103,11 @@ impl Exchange {
             .ok()
             .filter(|i| *i <= MAX_ITERATIONS)
             .ok_or(ClientError::IterationsTooMany)?;
+        if let (Some(said), Some(seen)) = (first.offer, &self.offer)
+            && said != message::base64(&digest(self.hash, seen.as_bytes()))
+        {
+            return Err(ClientError::Downgrade);
+        }
         let password = prepare_password(&self.password).map_err(|_| ClientError::BadPassword)?;
         let salted = Salted::new(self.hash, password.as_bytes(), &first.salt, iterations);
         let without_proof = format!("c={},r={}", message::base64(&self.binding), first.nonce);

@@ -40,6 +40,18 @@ impl ScramKeys {
         })
     }
 
+    /// Of a SaltedPassword that a client has derived (XEP-0480 §3). `None` where it has not the hash's size.
+    pub fn of_salted(hash: Hash, salted: &[u8], salt: &[u8], iterations: u32) -> Option<ScramKeys> {
+        let salted = (salted.len() == hash.size()).then(|| Salted { hash, key: salted.to_vec() })?;
+        Some(ScramKeys {
+            hash,
+            salt: salt.into(),
+            iterations,
+            stored_key: digest(hash, &salted.client_key()).into(),
+            server_key: salted.server_key().into(),
+        })
+    }
+
     /// Whether the password gives these keys; constant time in the comparison. Slow by intent.
     pub fn verify(&self, password: &str) -> bool {
         ScramKeys::derive(self.hash, password, &self.salt, self.iterations)
@@ -107,6 +119,11 @@ impl Salted {
         Salted { hash, key }
     }
 
+    /// The octets (XEP-0480 §3 has them sent).
+    pub(super) fn into_octets(self) -> Vec<u8> {
+        self.key
+    }
+
     fn client_key(&self) -> Vec<u8> {
         hmac(self.hash, &self.key, &[b"Client Key"])
     }
@@ -129,11 +146,17 @@ impl Salted {
     }
 }
 
+/// SaltedPassword, which a client gives for an upgrade (XEP-0480 §3). Slow by intent.
+pub fn salted_password(hash: Hash, password: &str, salt: &[u8], iterations: u32) -> Result<Vec<u8>, BadPassword> {
+    let prepared = prepare_password(password)?;
+    Ok(Salted::new(hash, prepared.as_bytes(), salt, iterations).into_octets())
+}
+
 fn xor(into: &mut [u8], with: &[u8]) {
     into.iter_mut().zip(with).for_each(|(a, b)| *a ^= b);
 }
 
-fn digest(hash: Hash, data: &[u8]) -> Vec<u8> {
+pub(super) fn digest(hash: Hash, data: &[u8]) -> Vec<u8> {
     match hash {
         Hash::Sha1 => Sha1::digest(data).to_vec(),
         Hash::Sha256 => Sha256::digest(data).to_vec(),

@@ -33,6 +33,8 @@ pub(super) struct ServerFirst<'a> {
     pub(super) nonce: &'a str,
     pub(super) salt: Vec<u8>,
     pub(super) iterations: u64,
+    /// Hash of what the server has advertised (XEP-0474 §6.1), in base 64.
+    pub(super) offer: Option<&'a str>,
 }
 
 /// `client-final-message`.
@@ -82,7 +84,12 @@ pub(super) fn server_first(data: &[u8]) -> Option<ServerFirst<'_>> {
     let nonce = value(fields.next()?, 'r').filter(|n| is_nonce(n))?;
     let salt = STANDARD.decode(value(fields.next()?, 's')?).ok()?;
     let iterations = posit_number(value(fields.next()?, 'i')?)?;
-    fields.all(is_extension).then_some(ServerFirst { nonce, salt, iterations })
+    let mut offer = None;
+    let is_fine = fields.all(|field| {
+        offer = offer.or_else(|| value(field, 'h'));
+        is_extension(field)
+    });
+    is_fine.then_some(ServerFirst { nonce, salt, iterations, offer })
 }
 
 /// Reads the client's final message.

@@ -6,7 +6,7 @@ mod message;
 mod server;
 
 pub(super) use client::Exchange as ClientExchange;
-pub use keys::{DECOY_SALT, ScramKeys};
+pub use keys::{DECOY_SALT, ScramKeys, salted_password};
 pub(super) use server::{Exchange as ServerExchange, Outcome};
 
 /// Iterations that a client wants at least (RFC 5802 §5.1, RFC 7677 §4): with fewer a server, or who takes its place,

@@ -1,6 +1,6 @@
 //! The server's side of a SCRAM exchange.
 
-use super::{ScramKeys, message};
+use super::{ScramKeys, keys::digest, message};
 use crate::sasl::{ChannelBindings, Failure};
 use message::Flag;
 use subtle::ConstantTimeEq;
@@ -66,9 +66,20 @@ impl Exchange {
     }
 
     /// Makes `server-first-message`. `proved`: what follows when the client's proof is right.
-    pub(in crate::sasl) fn challenge(&mut self, keys: ScramKeys, proved: Result<(), Failure>, nonce: &str) -> Vec<u8> {
+    /// `offer`: what was advertised, whose hash goes with it (XEP-0474).
+    pub(in crate::sasl) fn challenge(
+        &mut self,
+        keys: ScramKeys,
+        proved: Result<(), Failure>,
+        nonce: &str,
+        offer: Option<&str>,
+    ) -> Vec<u8> {
         let nonce = format!("{}{nonce}", self.client_nonce);
-        let server_first = format!("r={nonce},s={},i={}", message::base64(&keys.salt), keys.iterations);
+        let mut server_first = format!("r={nonce},s={},i={}", message::base64(&keys.salt), keys.iterations);
+        if let Some(offer) = offer {
+            server_first.push_str(",h=");
+            server_first.push_str(&message::base64(&digest(keys.hash, offer.as_bytes())));
+        }
         let out = server_first.clone().into_bytes();
         self.challenge = Some(Challenge { keys, proved, nonce, server_first });
         out
@@ -90,5 +101,24 @@ impl Exchange {
             Ok(()) => Outcome::Proved(format!("v={}", message::base64(&signature)).into_bytes()),
             Err(failure) => Outcome::Refused(failure),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::sasl::{Hash, Mechanism, ScramKeys, Server, ServerStep, offer};
+
+    /// The example of XEP-0474 §6.3.
+    #[test]
+    fn the_hash_of_what_is_advertised_goes_with_the_challenge_xep0474_6_1() {
+        let offer = offer(&["SCRAM-SHA-1-PLUS", "SCRAM-SHA-1"], &["tls-server-end-point", "tls-exporter"]);
+        assert_eq!(offer, "SCRAM-SHA-1\x1eSCRAM-SHA-1-PLUS\x1ftls-exporter\x1etls-server-end-point");
+        let mechanism = Mechanism::Scram { hash: Hash::Sha1, plus: false };
+        let mut server = Server::new(mechanism, "example.org", Default::default(), false, "server".into());
+        server = server.advertised(offer);
+        server.response(Some(b"n,,n=user,r=12C4CD5C-E38E-4A98-8F6D-15C38F51CCC6"));
+        let keys = ScramKeys::derive(Hash::Sha1, "pencil", b"salt", 4096).unwrap();
+        let ServerStep::Challenge(first) = server.keys(keys, Ok(())) else { panic!("no challenge") };
+        assert!(String::from_utf8(first).unwrap().ends_with(",h=G6k/rBLDqgOhRRaCuuatSDFkJ08="));
     }
 }

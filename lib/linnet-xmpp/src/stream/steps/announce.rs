@@ -1,11 +1,8 @@
 //! Features that are told after login and ask for no negotiation, e.g. roster versions (RFC 6121 §2.6.1) and the
 //! server's capabilities (XEP-0115 §6.3).
 
-use super::{AcceptLogin, AcceptStep, Bits, Progress};
-use crate::{
-    stream::{StreamCondition, StreamError},
-    xml::{Document, Node, Writer},
-};
+use super::{AcceptLogin, AcceptStep, Bits};
+use crate::xml::Writer;
 use bytes::Bytes;
 
 /// Feature elements, canonical under `jabber:client`.
@@ -23,17 +20,5 @@ impl AcceptStep for Announce {
 
     fn advertise(&self, _login: &AcceptLogin, features: &mut Writer) {
         features.raw(&self.0);
-    }
-
-    fn takes(&self, _element: Node<'_>) -> bool {
-        false
-    }
-
-    fn element(&self, _login: &mut AcceptLogin, _element: Document) -> Progress<StreamError> {
-        StreamCondition::UnsupportedStanzaType.into()
-    }
-
-    fn untimely(&self, _bits: Bits, _element: Document) -> Progress<StreamError> {
-        StreamCondition::UnsupportedStanzaType.into()
     }
 }

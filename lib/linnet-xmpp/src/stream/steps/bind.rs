@@ -27,8 +27,10 @@ impl AcceptStep for Bind {
         Bits::NONE
     }
 
-    fn advertise(&self, _login: &AcceptLogin, features: &mut Writer) {
-        features.open("bind", ns::BIND).close();
+    fn advertise(&self, login: &AcceptLogin, features: &mut Writer) {
+        if login.address.is_none() {
+            features.open("bind", ns::BIND).close();
+        }
     }
 
     fn takes(&self, element: Node<'_>) -> bool {

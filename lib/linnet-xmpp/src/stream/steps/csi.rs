@@ -38,10 +38,22 @@ impl AcceptStep for ClientState {
     }
 
     fn after_bound(&self, _address: &Jid, element: Document) -> Progress<StreamError> {
-        match element.root().name() {
-            "active" => Progress::then(Then::Control(Control::Active(true))),
-            "inactive" => Progress::then(Then::Control(Control::Active(false))),
-            _ => StreamCondition::UnsupportedStanzaType.into(),
+        match self.bind_control(element.root()) {
+            Some(control) => Progress::then(Then::Control(control)),
+            None => StreamCondition::UnsupportedStanzaType.into(),
+        }
+    }
+
+    fn bind_feature(&self) -> Option<&'static str> {
+        Some(ns::CLIENT_STATE)
+    }
+
+    fn bind_control(&self, child: Node<'_>) -> Option<Control> {
+        match child.name() {
+            _ if child.ns() != ns::CLIENT_STATE => None,
+            "active" => Some(Control::Active(true)),
+            "inactive" => Some(Control::Active(false)),
+            _ => None,
         }
     }
 }

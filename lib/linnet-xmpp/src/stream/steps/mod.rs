@@ -7,7 +7,11 @@
 mod announce;
 mod bind;
 mod csi;
+mod fast;
+mod limits;
+mod pipelining;
 mod sasl;
+mod sasl2;
 mod session;
 mod sm;
 mod starttls;
@@ -24,6 +28,10 @@ use std::{any::Any, fmt, ops, sync::Arc};
 
 pub use announce::Announce;
 pub use csi::ClientState;
+pub use fast::Fast;
+pub use limits::Limits;
+pub use pipelining::Pipelining;
+pub use sasl2::Sasl2;
 pub use sm::StreamManagement;
 
 /// The steps of the server's side, in the order in which they are advertised.
@@ -98,6 +106,8 @@ pub enum Then<E> {
     Need(Need),
     /// Negotiation is over, with this address.
     Bound(Jid),
+    /// Server's side: the features, and negotiation is over, with this address.
+    Welcome(Jid),
     /// Server's side, after [`Bits::BOUND`]: something that is about the session.
     Control(Control),
     /// The end tag, without an error.
@@ -142,11 +152,17 @@ pub trait AcceptStep: fmt::Debug + Send + Sync {
     /// Writes the step's feature elements, if there is something to offer.
     fn advertise(&self, login: &AcceptLogin, features: &mut Writer);
     /// Whether this first-level element is the step's. After [`Bits::BOUND`], of the stanzas only iqs are asked about.
-    fn takes(&self, element: Node<'_>) -> bool;
+    fn takes(&self, _element: Node<'_>) -> bool {
+        false
+    }
     /// Handles one of its elements before [`Bits::BOUND`].
-    fn element(&self, login: &mut AcceptLogin, element: Document) -> Progress<StreamError>;
+    fn element(&self, _login: &mut AcceptLogin, _element: Document) -> Progress<StreamError> {
+        StreamCondition::UnsupportedStanzaType.into()
+    }
     /// Handles one of its elements while a needed bit is missing or a forbidden one set.
-    fn untimely(&self, bits: Bits, element: Document) -> Progress<StreamError>;
+    fn untimely(&self, _bits: Bits, _element: Document) -> Progress<StreamError> {
+        StreamCondition::UnsupportedStanzaType.into()
+    }
     /// Goes on with the answer to the step's [`Then::Need`].
     fn answer(&self, _login: &mut AcceptLogin, _answer: Answer) -> Progress<StreamError> {
         StreamCondition::InternalServerError.into()
@@ -154,6 +170,24 @@ pub trait AcceptStep: fmt::Debug + Send + Sync {
     /// Handles one of its elements after [`Bits::BOUND`], if the step does not forbid that bit.
     fn after_bound(&self, _address: &Jid, _element: Document) -> Progress<StreamError> {
         StreamCondition::UnsupportedStanzaType.into()
+    }
+    /// Whether the element belongs to the exchange that makes [`AcceptLogin::is_busy`].
+    fn may_go_on(&self, _element: Node<'_>) -> bool {
+        false
+    }
+    /// Writes what can be asked for together with a login by SASL 2 (XEP-0388 §2.1).
+    fn advertise_inline(&self, _login: &AcceptLogin, _inline: &mut Writer) {}
+    /// What of the step's can be asked for inside `<bind/>` (XEP-0386 §3.1).
+    fn bind_feature(&self) -> Option<&'static str> {
+        None
+    }
+    /// Reads a child of `<bind/>`, if it is the step's.
+    fn bind_control(&self, _child: Node<'_>) -> Option<Control> {
+        None
+    }
+    /// Says what depends on all features, given as they are written; it goes behind them.
+    fn seal(&self, _login: &mut AcceptLogin, _features: &[u8]) -> Option<Bytes> {
+        None
     }
 }
 
@@ -176,6 +210,12 @@ pub struct AcceptLogin {
     pub failures: u8,
     /// What the step at work has to remember. Every stream header forgets it.
     pub exchange: Option<Box<dyn Any + Send>>,
+    /// An exchange is going on that nothing else may come between (XEP-0388 §2.4).
+    pub is_busy: bool,
+    /// What stands for the features as they were advertised last before the login (XEP-0509 §2.1).
+    pub features_version: Option<String>,
+    /// The address, while the features are written that follow binding.
+    pub address: Option<Jid>,
 }
 
 impl AcceptLogin {

@@ -4,7 +4,7 @@ use super::{AcceptLogin, AcceptStep, Bits, InitiateLogin, InitiateStep, Progress
 use crate::{
     jid::Jid,
     ns,
-    sasl::{Client, ClientError, Failure, Mechanism, Server, ServerStep},
+    sasl::{Client, ClientError, Failure, Mechanism, Server, ServerStep, offer},
     stream::{Answer, InitiateConfig, InitiateError, Login, Need, Secured, StreamCondition, StreamError},
     xml::{Document, Node, Writer},
 };
@@ -70,14 +70,14 @@ impl AcceptStep for Sasl {
             Answer::Keys(Ok((keys, proved))) => exchange(login, |server| server.keys(keys, proved)),
             Answer::Keys(Err(failure)) => fail(login, failure),
             Answer::Verified(username) => exchange(login, |server| server.verified(username)),
-            Answer::Bound(_) | Answer::Resumed(_) | Answer::SignedUp(_) => StreamCondition::InternalServerError.into(),
+            _ => StreamCondition::InternalServerError.into(),
         }
     }
 }
 
 /// The mechanisms possible on this stream, in the configured order. Channel binding only with the type that every
 /// server must have, since clients take a list without it for an attack (XEP-0440 §3, rules 1 and 6).
-fn offered(login: &AcceptLogin) -> impl Iterator<Item = Mechanism> {
+pub(super) fn offered(login: &AcceptLogin) -> impl Iterator<Item = Mechanism> {
     let bound = login.secured.as_ref().is_some_and(|secured| secured.bindings.server_end_point.is_some());
     let certificate = login.secured.as_ref().is_some_and(|secured| secured.certificate);
     login.config.mechanisms.iter().copied().filter(move |mechanism| match mechanism {
@@ -91,18 +91,38 @@ fn offers_plus(login: &AcceptLogin) -> bool {
     offered(login).any(|mechanism| matches!(mechanism, Mechanism::Scram { plus: true, .. }))
 }
 
+/// The server's side of a mechanism, if it is one of those offered.
+pub(super) fn server(login: &AcceptLogin, mechanism: &str) -> Option<Server> {
+    let mechanism = offered(login).find(|offered| offered.name() == mechanism)?;
+    let bindings = login.secured.as_ref().map(|secured| secured.bindings.clone()).unwrap_or_default();
+    let plus = offers_plus(login);
+    let names: Vec<_> = offered(login).map(Mechanism::name).collect();
+    let types: Vec<_> = bindings.types().filter(|_| plus).collect();
+    let offer = offer(&names, &types);
+    Some(Server::new(mechanism, &login.domain, bindings, plus, login.nonce()).advertised(offer))
+}
+
+/// Counts a failed login. The error that ends the stream when there were enough (RFC 6120 §6.4.5). A failure of ours
+/// counts as none.
+pub(super) fn count_failure(login: &mut AcceptLogin, reason: Failure) -> Option<StreamError> {
+    login.exchange = None;
+    login.is_busy = false;
+    if reason != Failure::TemporaryAuthFailure {
+        login.failures = login.failures.saturating_add(1);
+    }
+    (login.failures >= login.config.login_attempts)
+        .then(|| StreamError::new(StreamCondition::PolicyViolation).text("too many failed logins"))
+}
+
 /// `<auth/>` (RFC 6120 §6.4.2). An exchange that is not over is forgotten.
 fn start(login: &mut AcceptLogin, auth: Node<'_>) -> Progress<StreamError> {
-    let mechanism = auth.attr("mechanism").and_then(|name| Mechanism::named(&name));
-    let Some(mechanism) = mechanism.filter(|wanted| offered(login).any(|mechanism| mechanism == *wanted)) else {
+    let Some(server) = auth.attr("mechanism").and_then(|name| server(login, &name)) else {
         return fail(login, Failure::InvalidMechanism);
     };
     let initial = match data(auth) {
         Ok(initial) => initial,
         Err(failure) => return fail(login, failure),
     };
-    let bindings = login.secured.as_ref().map(|secured| secured.bindings.clone()).unwrap_or_default();
-    let server = Server::new(mechanism, &login.domain, bindings, offers_plus(login), login.nonce());
     login.exchange = Some(Box::new(server));
     exchange(login, |server| server.response(initial.as_deref()))
 }
@@ -149,17 +169,10 @@ fn done(login: &mut AcceptLogin, username: Option<String>, data: Option<Vec<u8>>
     Progress::write(out.finish()).set(Bits::AUTHENTICATED).and(Then::Restart)
 }
 
-/// Refuses, and closes the stream when there were enough failures (RFC 6120 §6.4.5). A failure of ours counts as none.
+/// Refuses, and closes the stream when there were enough failures.
 fn fail(login: &mut AcceptLogin, reason: Failure) -> Progress<StreamError> {
-    login.exchange = None;
-    if reason != Failure::TemporaryAuthFailure {
-        login.failures = login.failures.saturating_add(1);
-    }
-    let progress = Progress::write(failure(reason));
-    if login.failures < login.config.login_attempts {
-        return progress;
-    }
-    progress.and(Then::Fail(StreamError::new(StreamCondition::PolicyViolation).text("too many failed logins")))
+    let enough = count_failure(login, reason);
+    Progress { then: enough.map_or(Then::Continue, Then::Fail), ..Progress::write(failure(reason)) }
 }
 
 fn failure(reason: Failure) -> bytes::Bytes {

@@ -25,8 +25,10 @@ impl AcceptStep for Session {
         Bits::NONE
     }
 
-    fn advertise(&self, _login: &AcceptLogin, features: &mut Writer) {
-        features.open("session", ns::SESSION).open("optional", ns::SESSION).close().close();
+    fn advertise(&self, login: &AcceptLogin, features: &mut Writer) {
+        if login.address.is_none() {
+            features.open("session", ns::SESSION).open("optional", ns::SESSION).close().close();
+        }
     }
 
     fn takes(&self, element: Node<'_>) -> bool {

@@ -40,10 +40,7 @@ impl AcceptStep for StreamManagement {
         if root.name() != "resume" {
             return unexpected(root);
         }
-        let (Some(id), Some(handled)) = (root.attr("previd"), count(root)) else {
-            return Progress::write(failed("bad-request"));
-        };
-        let id = id.into_owned();
+        let Some((id, handled)) = wanted(root) else { return Progress::write(failed("bad-request")) };
         login.exchange = Some(Box::new(id.clone()));
         let (username, domain) = (login.username.clone(), login.domain.clone());
         Progress::then(Then::Need(Need::Resume { username, domain, id, handled }))
@@ -60,17 +57,12 @@ impl AcceptStep for StreamManagement {
         };
         match resumed {
             Ok(resumed) => {
-                let mut out = Writer::new(ns::CLIENT);
-                out.open("resumed", ns::STREAM_MANAGEMENT)
-                    .attr("previd", &id)
-                    .attr("h", &resumed.handled.to_string())
-                    .close();
-                Progress::write(out.finish()).set(Bits::BOUND).and(Then::Bound(resumed.address))
+                let out = self::resumed(&id, resumed.handled);
+                Progress::write(out).set(Bits::BOUND).and(Then::Bound(resumed.address))
             }
-            // The client may bind now.
-            Err(NotResumed::Unknown) => Progress::write(failed("item-not-found")),
-            Err(NotResumed::Fault) => Progress::write(failed("internal-server-error")),
             Err(NotResumed::TooHigh { handled, sent }) => Progress::then(Then::Fail(too_high(handled, sent))),
+            // The client may bind now.
+            Err(error) => Progress::write(not_resumed(error)),
         }
     }
 
@@ -85,14 +77,50 @@ impl AcceptStep for StreamManagement {
                     return Progress::then(Then::Fail(StreamError::new(StreamCondition::BadFormat).text(text)));
                 }
             },
-            "enable" => Control::Enable {
-                resume: root.attr("resume").is_some_and(|resume| matches!(&*resume, "true" | "1")),
-                max: root.attr("max").and_then(|max| max.parse().ok()).map(Duration::from_secs),
-            },
+            "enable" => enable(root),
             _ => return unexpected(root),
         };
         Progress::then(Then::Control(control))
     }
+
+    fn advertise_inline(&self, _login: &AcceptLogin, inline: &mut Writer) {
+        inline.open("sm", ns::STREAM_MANAGEMENT).close();
+    }
+
+    fn bind_feature(&self) -> Option<&'static str> {
+        Some(ns::STREAM_MANAGEMENT)
+    }
+
+    fn bind_control(&self, child: Node<'_>) -> Option<Control> {
+        child.is("enable", ns::STREAM_MANAGEMENT).then(|| enable(child))
+    }
+}
+
+fn enable(root: Node<'_>) -> Control {
+    Control::Enable {
+        resume: root.attr("resume").is_some_and(|resume| matches!(&*resume, "true" | "1")),
+        max: root.attr("max").and_then(|max| max.parse().ok()).map(Duration::from_secs),
+    }
+}
+
+/// The id of the session in `<resume/>`, and what the client has handled of it.
+pub(super) fn wanted(resume: Node<'_>) -> Option<(String, u32)> {
+    Some((resume.attr("previd")?.into_owned(), count(resume)?))
+}
+
+/// `<resumed/>`.
+pub(super) fn resumed(id: &str, handled: u32) -> bytes::Bytes {
+    let mut out = Writer::new(ns::CLIENT);
+    out.open("resumed", ns::STREAM_MANAGEMENT).attr("previd", id).attr("h", &handled.to_string()).close();
+    out.finish()
+}
+
+/// `<failed/>` in place of `<resumed/>`.
+pub(super) fn not_resumed(error: NotResumed) -> bytes::Bytes {
+    failed(match error {
+        NotResumed::Fault => "internal-server-error",
+        NotResumed::Unknown | NotResumed::TooHigh { .. } => "item-not-found",
+    })
 }
 
 /// What is asked for at the wrong time fails, and the stream goes on; anything else is no element of a client's.

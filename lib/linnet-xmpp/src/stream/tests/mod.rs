@@ -6,6 +6,7 @@ mod client;
 mod control;
 mod header;
 mod login;
+mod sasl2;
 mod splits;
 mod step;
 
@@ -15,6 +16,7 @@ use crate::{
     sasl::{ChannelBindings, Failure, Hash, Mechanism, ScramKeys},
     stanza::{Condition, Rejected, Stanza},
 };
+use bytes::Bytes;
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::{
@@ -28,6 +30,8 @@ pub(super) const DOMAIN: &str = "capulet.example";
 pub(super) const OTHER: &str = "montague.example";
 pub(super) const HEADER: &str = "<?xml version='1.0'?><stream:stream to='capulet.example' version='1.0' \
      xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams'>";
+pub(super) const DEVICE: &str = "d4565fa7-4d72-4749-b3d3-740edbf87770";
+pub(super) const TOKEN: &str = "a-token-of-juliet";
 pub(super) const STARTTLS: &str = "<starttls xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>";
 
 /// A clock that stands still until it is told to go on.
@@ -66,6 +70,7 @@ pub(super) fn accept_config() -> AcceptConfig {
         login_timeout: Duration::from_secs(60),
         require_tls: true,
         mechanisms: ALL[..8].to_vec(),
+        bind_features: vec!["urn:xmpp:carbons:2"],
         login_attempts: 3,
         steps: steps::ACCEPT.to_vec(),
         random,
@@ -98,6 +103,8 @@ pub(super) struct Backend {
     pub(super) bound: BTreeSet<String>,
     /// Keeps questions open until the test answers them.
     pub(super) silent: bool,
+    /// Wants keys of all hashes that a client would give.
+    pub(super) upgrades: bool,
     pub(super) asked: Vec<Need>,
 }
 
@@ -113,6 +120,22 @@ impl Backend {
                 Answer::Verified(if right { Ok(username.clone()) } else { Err(Failure::NotAuthorized) })
             }
             Need::SignUp { .. } => Answer::SignedUp(Ok(())),
+            Need::Token { username, device, proof, .. } => {
+                let right = username == "juliet" && **device == *DEVICE && proof.accepts(TOKEN);
+                Answer::Token(if right { Ok(proof.answer(TOKEN)) } else { Err(Failure::NotAuthorized) })
+            }
+            Need::Upgrades { wanted, .. } => Answer::Upgrades(
+                wanted
+                    .iter()
+                    .filter(|_| self.upgrades)
+                    .map(|hash| Upgrade { hash: *hash, salt: (*b"other salt of 16").into(), iterations: 4096 })
+                    .collect(),
+            ),
+            Need::Upgrade { username, keys, .. } => {
+                let right = self.passwords.get(&**username).is_some_and(|password| keys.verify(password));
+                Answer::Upgraded(if right { Ok(()) } else { Err(Failure::MalformedRequest) })
+            }
+            Need::Enter(entry) => Answer::Entered(Ok(Box::new(self.enter(entry)))),
             Need::Certificate { authzid, .. } => Answer::Verified(match authzid.as_deref() {
                 None | Some("" | "juliet@capulet.example") => Ok("juliet".to_owned()),
                 Some(_) => Err(Failure::InvalidAuthzid),
@@ -129,6 +152,33 @@ impl Backend {
                 Answer::Bound(self.bind(username.as_deref(), domain, resource.as_deref()))
             }
         }
+    }
+
+    /// Goes on with the session `known`, else binds; `<bound/>` repeats what was asked for.
+    fn enter(&mut self, entry: &Entry) -> Entered {
+        let mut entered =
+            Entered { more: Bytes::from_static(b"<more xmlns='urn:example:more'/>"), ..Entered::default() };
+        if let Some((id, handled)) = &entry.resume {
+            let (username, domain) = (entry.username.clone(), entry.domain.clone());
+            let need = Need::Resume { username, domain, id: id.clone(), handled: *handled };
+            let Answer::Resumed(resumed) = self.answer(&need) else { panic!("not the answer") };
+            entered.address = resumed.as_ref().ok().map(|resumed| resumed.address.clone());
+            entered.resumed = Some(resumed);
+        }
+        if let (None, Some(bind)) = (&entered.address, &entry.bind) {
+            let resource = format!("{}/1", bind.tag.as_deref().unwrap_or_default());
+            entered.address = self.bind(entry.username.as_deref(), &entry.domain, Some(&resource)).ok();
+            let mut content = Vec::new();
+            for control in &bind.controls {
+                if let Control::Enable { .. } = control {
+                    let signal = Signal::Enabled(Some(("an-id".into(), Duration::from_secs(60))));
+                    content.extend_from_slice(&signal.to_bytes());
+                }
+            }
+            bind.payloads.iter().for_each(|payload| content.extend_from_slice(payload.bytes()));
+            entered.bound = Some(content.into());
+        }
+        entered
     }
 
     fn bind(
@@ -164,6 +214,7 @@ impl Server {
             passwords: [("juliet", "r0m30myr0m30"), ("romeo", "j")].into(),
             bound: BTreeSet::new(),
             silent: false,
+            upgrades: false,
             asked: Vec::new(),
         };
         let accept = Accept::new(Arc::new(config), start(), secured);
