@@ -24,6 +24,8 @@ class Server:
 
     name = ""
     label = ""
+    # Scenarios that it cannot do.
+    lacks = ()
 
     def __init__(self, certificate, key):
         self.certificate = certificate
@@ -148,6 +150,7 @@ class Prosody(Server):
     """Generational collector, epoll, limits and s2s off: its best configuration that we know of."""
 
     name = "prosody"
+    lacks = ("login again",)
 
     def __init__(self, certificate, key, peers):
         super().__init__(certificate, key)
@@ -206,6 +209,7 @@ class Ejabberd(Server):
     """Mnesia for accounts and rosters, archive on SQLite in WAL mode, no shapers, no busy waiting."""
 
     name = "ejabberd"
+    lacks = ("login again",)
 
     def __init__(self, certificate, key, peers):
         super().__init__(certificate, key)

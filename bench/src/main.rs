@@ -9,6 +9,7 @@ mod scenario;
 mod scram;
 mod session;
 mod setup;
+mod token;
 mod window;
 mod wire;
 

@@ -145,6 +145,12 @@ impl Exchange {
     }
 }
 
+/// The first message of HT-SHA-256-NONE, in base64.
+pub(crate) fn token_message(user: &str, token: &str) -> String {
+    let hash = Mechanism::Sha256.hmac(token.as_bytes(), b"Initiator");
+    BASE64.encode([user.as_bytes(), b"\0", &hash].concat())
+}
+
 fn mac<M: Mac + KeyInit>(key: &[u8], data: &[u8]) -> Vec<u8> {
     let Ok(mut mac) = <M as KeyInit>::new_from_slice(key) else { return Vec::new() };
     mac.update(data);

@@ -59,26 +59,36 @@ impl Target {
     }
 
     /// Connects and brings the stream to where features other than STARTTLS are offered.
-    async fn open(&self, tls: bool) -> io::Result<Wire> {
-        let mut wire = Wire::connect(if tls { self.address } else { self.plain_address }).await?;
+    pub(crate) async fn open(&self, tls: bool) -> io::Result<Wire> {
+        let mut wire = self.connect(tls).await?;
         self.header(&mut wire).await?;
+        Ok(wire)
+    }
+
+    /// Connects, with TLS if wanted; what comes next is a stream header.
+    pub(crate) async fn connect(&self, tls: bool) -> io::Result<Wire> {
+        let mut wire = Wire::connect(if tls { self.address } else { self.plain_address }).await?;
         if tls {
+            self.header(&mut wire).await?;
             wire.send(b"<starttls xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>").await?;
             expect(wire.item().await?, "STARTTLS", b"<proceed")?;
             wire.start_tls(&self.domain).await?;
-            self.header(&mut wire).await?;
         }
         Ok(wire)
     }
 
-    /// Opens a stream and reads the server's header and features.
-    async fn header(&self, wire: &mut Wire) -> io::Result<()> {
-        let header = format!(
+    /// What opens a stream.
+    pub(crate) fn header_bytes(&self) -> String {
+        format!(
             "<?xml version='1.0'?><stream:stream to='{}' version='1.0' xmlns='jabber:client' \
              xmlns:stream='http://etherx.jabber.org/streams'>",
             self.domain
-        );
-        wire.send(header.as_bytes()).await?;
+        )
+    }
+
+    /// Opens a stream and reads the server's header and features.
+    async fn header(&self, wire: &mut Wire) -> io::Result<()> {
+        wire.send(self.header_bytes().as_bytes()).await?;
         expect(wire.item().await?, "stream header", b"<stream:stream")?;
         expect(wire.item().await?, "stream features", b"features")
     }
@@ -132,12 +142,13 @@ pub(crate) fn refused(what: &str, item: &[u8]) -> io::Error {
     io::Error::other(format!("{what} refused: {}", String::from_utf8_lossy(&item[..item.len().min(600)])))
 }
 
-fn expect(item: &[u8], what: &str, sign: &[u8]) -> io::Result<()> {
+/// Fails unless the item holds this.
+pub(crate) fn expect(item: &[u8], what: &str, sign: &[u8]) -> io::Result<()> {
     if has(item, sign) { Ok(()) } else { Err(refused(what, item)) }
 }
 
 /// Text of an element without children.
-fn text(item: &[u8]) -> &str {
+pub(crate) fn text(item: &[u8]) -> &str {
     let begin = memchr::memchr(b'>', item).map_or(0, |at| at + 1);
     let end = memchr::memrchr(b'<', item).unwrap_or(begin).max(begin);
     str::from_utf8(&item[begin..end]).unwrap_or("")

@@ -13,6 +13,7 @@ import cases_archive  # noqa: F401
 import cases_cli  # noqa: F401
 import cases_login  # noqa: F401
 import cases_messages  # noqa: F401
+import cases_node  # noqa: F401
 import cases_presence  # noqa: F401
 import cases_queries  # noqa: F401
 import cases_roster  # noqa: F401

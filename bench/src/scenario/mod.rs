@@ -1,5 +1,6 @@
 //! The scenarios: one file each, listed in `ALL`. Adding one is writing its file and its line here.
 
+mod again;
 mod chat;
 mod idle;
 mod login;
@@ -17,7 +18,8 @@ use crate::session::Target;
 use crate::window::Window;
 
 /// Every scenario, in the order of the table.
-pub(crate) const ALL: &[Scenario] = &[login::SCENARIO, idle::SCENARIO, chat::SCENARIO, presence::SCENARIO];
+pub(crate) const ALL: &[Scenario] =
+    &[login::SCENARIO, again::SCENARIO, idle::SCENARIO, chat::SCENARIO, presence::SCENARIO];
 
 /// Something to measure, in one or more variants; each variant gets a fresh server process.
 pub(crate) struct Scenario {

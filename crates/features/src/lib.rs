@@ -6,6 +6,7 @@ pub mod blocking;
 pub mod carbons;
 mod codec;
 pub mod commands;
+pub mod devices;
 pub mod discovery;
 pub mod entity;
 mod marks;
@@ -25,6 +26,7 @@ use kernel::{Feature, Kernel};
 pub static FEATURES: &[&Feature] = &[
     &blocking::FEATURE,
     &accounts::FEATURE,
+    &devices::FEATURE,
     &roster::FEATURE,
     &presence::FEATURE,
     &messages::FEATURE,

@@ -200,7 +200,8 @@ impl Account {
         }
     }
 
-    pub(crate) fn flies(&self, row: u64) -> bool {
+    /// Whether a row is on its way to a session, or has just arrived.
+    pub fn flies(&self, row: u64) -> bool {
         self.in_flight.iter().any(|flight| flight.row == row)
     }
 }

@@ -334,12 +334,32 @@ impl Kernel {
         conditions: Vec<store::Condition>,
         writes: Vec<store::Write>,
     ) -> Result<store::Outcome, store::StoreError> {
+        self.keep_and(owner, conditions, writes, Owner::make_stale).await
+    }
+
+    /// As [`Kernel::apply_to`], for writes that concern nothing that is in memory.
+    pub async fn keep(
+        self: &Arc<Self>,
+        owner: &Arc<Owner>,
+        conditions: Vec<store::Condition>,
+        writes: Vec<store::Write>,
+    ) -> Result<store::Outcome, store::StoreError> {
+        self.keep_and(owner, conditions, writes, |_| ()).await
+    }
+
+    async fn keep_and(
+        self: &Arc<Self>,
+        owner: &Arc<Owner>,
+        conditions: Vec<store::Condition>,
+        writes: Vec<store::Write>,
+        then: fn(&Owner),
+    ) -> Result<store::Outcome, store::StoreError> {
         let (asked, answer) = tokio::sync::oneshot::channel();
         {
             let _order = owner.lock();
             let effects = Effects { conditions, writes, ..Effects::default() };
             self.enqueue(effects, &[owner], None, Some(asked));
-            owner.make_stale();
+            then(owner);
         }
         answer.await.unwrap_or_else(|_| Err(store::StoreError::Io("the server is stopping".into())))
     }

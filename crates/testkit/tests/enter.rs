@@ -115,3 +115,20 @@ async fn who_was_disabled_meanwhile_gets_no_session() {
     assert!(matches!(answer, Answer::Entered(Err(linnet_xmpp::sasl::Failure::AccountDisabled))), "{answer:?}");
     assert!(session.is_none());
 }
+
+#[tokio::test]
+async fn what_is_in_the_archive_does_not_come_again_xep0386_3_2() {
+    let server = Server::with_accounts(&["juliet", "romeo"]).await;
+    let romeo = server.bind("romeo@example.com/r").await;
+    romeo.send("<message type='chat' to='juliet@example.com'><body>archived</body></message>").await;
+    let hint = "<no-permanent-store xmlns='urn:xmpp:hints'/>";
+    romeo.send(&format!("<message type='chat' to='juliet@example.com'><body>once</body>{hint}</message>")).await;
+    server.settle().await;
+    let (_, session) = enter(&server, entry(Some("device"), "tag")).await;
+    let session = session.expect("a session");
+    session.send("<presence/>").await;
+    server.settle().await;
+    let came = session.read_all().concat();
+    assert!(came.contains("once") && !came.contains("archived"), "{came}");
+    assert_eq!(session.session.owner.lock().stored, 0);
+}

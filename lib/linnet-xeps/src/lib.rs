@@ -6,10 +6,11 @@
 //!
 //! - [`avatar`]: avatars (XEP-0084, XEP-0153). [`blocking`]: block list (XEP-0191).
 //!   [`bookmarks`]: bookmarks of rooms (XEP-0402, XEP-0048). [`caps`]: entity capabilities (XEP-0115, XEP-0390).
-//!   [`carbons`]: message carbons (XEP-0280). [`commands`]: ad-hoc commands (XEP-0050).
-//!   [`contact`]: contact addresses (XEP-0157).
+//!   [`carbons`]: message carbons (XEP-0280). [`clients`]: clients with access (XEP-0494).
+//!   [`commands`]: ad-hoc commands (XEP-0050). [`contact`]: contact addresses (XEP-0157).
 //! - [`datetime`]: dates and times (XEP-0082). [`delay`]: delayed delivery (XEP-0203).
-//!   [`disco`]: service discovery (XEP-0030). [`displayed`]: how far chats were read (XEP-0490). [`forms`]: data forms (XEP-0004, XEP-0068).
+//!   [`disco`]: service discovery (XEP-0030). [`displayed`]: how far chats were read (XEP-0490).
+//!   [`fast`]: tokens (XEP-0484). [`forms`]: data forms (XEP-0004, XEP-0068).
 //! - [`hints`]: processing hints (XEP-0334). [`last`]: last activity (XEP-0012).
 //!   [`mam`]: message archives (XEP-0313, XEP-0441). [`offline`]: flexible offline messages (XEP-0013).
 //!   [`notify`]: which chats notify (XEP-0492). [`ping`]: ping (XEP-0199).
@@ -23,12 +24,14 @@ pub mod blocking;
 pub mod bookmarks;
 pub mod caps;
 pub mod carbons;
+pub mod clients;
 pub mod commands;
 pub mod contact;
 pub mod datetime;
 pub mod delay;
 pub mod disco;
 pub mod displayed;
+pub mod fast;
 pub mod forms;
 pub mod hints;
 pub mod last;

@@ -104,3 +104,7 @@ pub const DISPLAYED: &str = "urn:xmpp:mds:displayed:0";
 pub const DISPLAYED_ASSIST: &str = "urn:xmpp:mds:server-assist:0";
 /// Which chats notify (XEP-0492).
 pub const NOTIFICATION_SETTINGS: &str = "urn:xmpp:notification-settings:1";
+/// Authentication by tokens (XEP-0484).
+pub const FAST: &str = linnet_xmpp::ns::FAST;
+/// Clients that have access to an account (XEP-0494).
+pub const CLIENT_ACCESS: &str = "urn:xmpp:cam:0";

@@ -2,7 +2,7 @@
 
 use crate::{
     codec::{Decoder, Encoder},
-    presence,
+    devices, presence,
 };
 use bytes::Bytes;
 use kernel::{Kernel, account::Document, command::CommandError, context::blocking};
@@ -110,18 +110,34 @@ pub async fn create(kernel: &Arc<Kernel>, account: &Jid, password: &str) -> Resu
     }
 }
 
-/// Gives an account a new password. Sessions go on.
+/// Gives an account a new password. Sessions go on, but no token leads to a new one.
 pub async fn set_password(kernel: &Arc<Kernel>, account: &Jid, password: &str) -> Result<(), CommandError> {
     // One at a time per account: deriving is slow by intent.
     let _alone = kernel.change_gate(account).await;
     let keys = derive(kernel, password).await?;
-    change(kernel, account, |credentials| credentials.keys = keys).await
+    change(kernel, account, forget_devices(account), |credentials| credentials.keys = keys).await
+}
+
+/// Adds keys to those of an account, in place of older ones for the same hash (XEP-0480).
+pub(super) async fn add_keys(kernel: &Arc<Kernel>, account: &Jid, keys: ScramKeys) -> Result<(), CommandError> {
+    let _alone = kernel.change_gate(account).await;
+    let add = |credentials: &mut Credentials| {
+        credentials.keys.retain(|known| known.hash != keys.hash);
+        credentials.keys.push(keys);
+    };
+    change(kernel, account, None, add).await
+}
+
+/// No device knows the password, and none has a token.
+fn forget_devices(account: &Jid) -> Option<Write> {
+    Some(Write::MapClear { table: devices::TABLE, owner: account.bare_str().into() })
 }
 
 /// Forbids or allows an account to log in; forbidding ends its sessions.
 pub async fn set_disabled(kernel: &Arc<Kernel>, account: &Jid, disabled: bool) -> Result<(), CommandError> {
     let _alone = kernel.change_gate(account).await;
-    change(kernel, account, |credentials| credentials.disabled = disabled).await?;
+    let devices = forget_devices(account).filter(|_| disabled);
+    change(kernel, account, devices, |credentials| credentials.disabled = disabled).await?;
     if disabled {
         let text = "this account was disabled by the administrator of the server";
         let error = StreamError::new(StreamCondition::NotAuthorized).text(text);
@@ -154,14 +170,20 @@ pub(super) async fn read(kernel: &Kernel, account: &Jid) -> Result<Option<Creden
     Credentials::decode(&value).map(Some).ok_or_else(damaged)
 }
 
-/// Reads, edits and writes an account's value; the caller holds the gate.
-async fn change(kernel: &Arc<Kernel>, account: &Jid, edit: impl FnOnce(&mut Credentials)) -> Result<(), CommandError> {
+/// Reads, edits and writes an account's value, together with another write; the caller holds the gate.
+async fn change(
+    kernel: &Arc<Kernel>,
+    account: &Jid,
+    also: Option<Write>,
+    edit: impl FnOnce(&mut Credentials),
+) -> Result<(), CommandError> {
     let Some(mut credentials) = read(kernel, account).await? else { return Err(missing(account)) };
     edit(&mut credentials);
     let name: Box<str> = account.bare_str().into();
-    let write = Write::AccountPut { owner: name.clone(), value: credentials.encode() };
+    let mut writes = vec![Write::AccountPut { owner: name.clone(), value: credentials.encode() }];
+    writes.extend(also);
     let owner = kernel.owner(account).await?;
-    match kernel.apply_to(&owner, vec![Condition::AccountExists(name)], vec![write]).await? {
+    match kernel.apply_to(&owner, vec![Condition::AccountExists(name)], writes).await? {
         Outcome::Done => Ok(()),
         Outcome::ConditionFailed => Err(missing(account)),
     }

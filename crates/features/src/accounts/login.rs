@@ -1,13 +1,13 @@
 //! What a stream needs to know of an account during login. Names that do not exist take the same steps as those that
 //! do (RFC 6120 §13.11).
 
-use super::credentials::{Credentials, Standing, read};
+use super::credentials::{Credentials, Standing, add_keys, read};
 use kernel::{Account, Kernel, context::blocking};
 use linnet_xmpp::{
     Jid, StanzaError,
-    sasl::{Failure, Hash, ScramKeys},
+    sasl::{DECOY_SALT, Failure, Hash, MIN_ITERATIONS, ScramKeys},
     stanza::Condition,
-    stream::{Answer, Need},
+    stream::{Answer, Need, Upgrade},
 };
 use std::sync::Arc;
 use store::Future;
@@ -19,20 +19,51 @@ pub(super) fn answer(kernel: Arc<Kernel>, need: Need) -> Future<'static, Option<
             Need::Verify { username, domain, password } => {
                 Some(Answer::Verified(verify(kernel, username, &domain, password).await))
             }
+            Need::Upgrades { username, domain, wanted } => {
+                Some(Answer::Upgrades(upgrades(&kernel, &username, &domain, wanted).await))
+            }
+            Need::Upgrade { username, domain, keys } => {
+                Some(Answer::Upgraded(upgrade(&kernel, &username, &domain, keys).await))
+            }
             _ => None,
         }
     })
 }
 
+/// Whether nobody may log in.
+pub(crate) fn is_disabled(account: &Account) -> bool {
+    account.document::<Standing>().is_some_and(|standing| standing.disabled)
+}
+
+/// Of the keys that a client would give, those that the account has not, or has with fewer iterations than new ones get
+/// (XEP-0480 §2.2).
+async fn upgrades(kernel: &Kernel, username: &str, domain: &str, wanted: Vec<Hash>) -> Vec<Upgrade> {
+    let Ok(Some(credentials)) = find(kernel, username, domain).await else { return Vec::new() };
+    let iterations = kernel.settings.iterations.max(MIN_ITERATIONS);
+    let is_better = |hash: &Hash| credentials.keys(*hash).is_none_or(|keys| keys.iterations < iterations);
+    let new = |hash| {
+        let mut salt = [0; DECOY_SALT];
+        kernel.context.random(&mut salt);
+        Upgrade { hash, salt: salt.into(), iterations }
+    };
+    wanted.into_iter().filter(is_better).map(new).collect()
+}
+
+async fn upgrade(kernel: &Arc<Kernel>, username: &str, domain: &str, keys: ScramKeys) -> Result<(), Failure> {
+    let account = Jid::new(Some(username), domain, None).map_err(|_| Failure::NotAuthorized)?;
+    add_keys(kernel, &account, keys).await.map_err(|error| {
+        tracing::error!(%error, %account, "better keys of an account could not be kept");
+        Failure::TemporaryAuthFailure
+    })
+}
+
 /// An account that was disabled while it logged in gets no session.
 pub(super) fn admit(account: &Account) -> Result<(), StanzaError> {
-    match account.document::<Standing>() {
-        Some(Standing { disabled: true }) => {
-            let text = "your account was disabled by the administrator of the server";
-            Err(StanzaError::new(Condition::NotAllowed).text(text))
-        }
-        _ => Ok(()),
+    if is_disabled(account) {
+        let text = "your account was disabled by the administrator of the server";
+        return Err(StanzaError::new(Condition::NotAllowed).text(text));
     }
+    Ok(())
 }
 
 /// The account of a user name, if there is one. A failure of the store is a failure for now.

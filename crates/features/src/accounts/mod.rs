@@ -7,14 +7,18 @@ mod login;
 
 use credentials::Standing;
 pub use credentials::{Credentials, create, remove, set_disabled, set_password};
+pub(crate) use login::is_disabled;
 
-use kernel::{Feature, Hook, hooks::Source};
+use kernel::{
+    Feature, Hook,
+    hooks::{Source, Xep},
+};
 use std::any::TypeId;
 
 /// Accounts.
 pub static FEATURE: Feature = Feature {
     name: "accounts",
-    xeps: &[],
+    xeps: &[Xep { number: 480, version: "0.2.0", note: "" }],
     server_features: &[],
     account_features: &[],
     stream_features: &[],

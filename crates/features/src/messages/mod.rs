@@ -4,6 +4,7 @@
 //! A message that somebody is to read is a row of the recipient's log until a session has taken it, so that a crash
 //! loses nothing; longer where it belongs into the archive, and then the sender has a row of it too.
 
+mod bound;
 mod deliver;
 mod head;
 
@@ -39,6 +40,7 @@ pub static FEATURE: Feature = Feature {
         Hook::Receive { kind: Kind::Message, run: deliver::deliver },
         Hook::Offline(LOG, UNREAD),
         Hook::Head(head::write),
+        Hook::Bound(bound::pass_over),
     ],
 };
 

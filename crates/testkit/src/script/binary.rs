@@ -216,6 +216,7 @@ impl Client {
             limit: 1024 * 1024,
             timeout: PATIENCE,
             lang: None,
+            inline: None,
             random: |buffer| getrandom::fill(buffer).expect("the system gives randomness"),
         };
         let socket = TcpStream::connect(server).await.map_err(told)?;

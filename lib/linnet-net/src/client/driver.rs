@@ -177,7 +177,7 @@ impl Driver {
                         }
                         input = &[];
                     }
-                    InitiateOutput::Bound { jid, features } => {
+                    InitiateOutput::Bound { jid, features, welcome: _ } => {
                         *online = Some(Instant::now());
                         self.address.send_replace(Some(jid.clone()));
                         self.outbox.push(Event::Online { jid, features });
@@ -394,6 +394,7 @@ fn initiate_config(config: &Config, require_tls: bool) -> InitiateConfig {
         limit: config.stanza_limit,
         timeout: config.login_timeout,
         lang: config.lang.clone(),
+        inline: None,
         random: crate::random,
     }
 }

@@ -70,6 +70,11 @@ impl Client {
         Client { mechanism, state }
     }
 
+    /// The mechanism.
+    pub fn mechanism(&self) -> Mechanism {
+        self.mechanism
+    }
+
     /// Has SCRAM notice if what the server advertised was changed on its way (XEP-0474). `offer`: what came, as
     /// [`super::offer`] writes it.
     pub fn compare(mut self, offer: String) -> Client {

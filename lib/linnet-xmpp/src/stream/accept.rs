@@ -334,7 +334,7 @@ impl Accept {
         let domain = header::served(header.to.as_deref(), &self.config.domains).map(Box::<str>::from);
         let checked = namespaces
             .and_then(|()| domain.as_ref().map_err(Clone::clone))
-            .and_then(|domain| check(login, domain, header.version, &from));
+            .and_then(|domain| header::check(login, domain, header.version, &from));
         let from = from.and_then(Result::ok);
         if checked.is_ok() {
             login.domain = domain.unwrap_or_default();
@@ -476,32 +476,6 @@ impl Accept {
             Then::Close => self.finish(None),
             Then::Fail(error) => self.fail(error),
         }
-    }
-}
-
-/// What a header with the right namespaces and domain can still have wrong.
-fn check(
-    login: &AcceptLogin,
-    domain: &str,
-    version: Version,
-    from: &Option<Result<Jid, crate::jid::JidError>>,
-) -> Result<(), StreamError> {
-    // §4.7.5: without a version it is a protocol that has neither TLS nor SASL.
-    if version != Version::One {
-        return Err(StreamCondition::UnsupportedVersion.into());
-    }
-    let authenticated = login.bits.has(Bits::AUTHENTICATED);
-    if authenticated && *domain != *login.domain {
-        return Err(StreamError::new(StreamCondition::NotAuthorized).text("the login was at another domain"));
-    }
-    match from {
-        Some(Err(_)) => Err(StreamError::new(StreamCondition::InvalidFrom).text("'from' is no address")),
-        // §4.9.3.9: after the login `from` is who logged in, if it is there at all.
-        Some(Ok(from)) if authenticated && login.username.is_some() => {
-            let same = from.local() == login.username.as_deref() && from.domain() == domain;
-            if same { Ok(()) } else { Err(StreamCondition::InvalidFrom.into()) }
-        }
-        _ => Ok(()),
     }
 }
 

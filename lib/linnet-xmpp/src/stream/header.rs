@@ -1,8 +1,11 @@
 //! Stream headers, read and written (RFC 6120 §4.7, §4.8).
 
-use super::{StreamCondition, StreamError};
+use super::{
+    StreamCondition, StreamError,
+    steps::{AcceptLogin, Bits},
+};
 use crate::{
-    jid::Jid,
+    jid::{Jid, JidError},
     ns,
     xml::{Document, Scope, XmlError, escape_attr},
 };
@@ -138,6 +141,32 @@ pub(super) fn served<'a>(to: Option<&str>, domains: &'a [Box<str>]) -> Result<&'
         Jid::parse(to).map_err(|_| StreamError::new(StreamCondition::ImproperAddressing).text("'to' is no address"))?;
     let found = domains.iter().find(|domain| jid.is_domain() && ***domain == *jid.domain());
     found.map(|domain| &**domain).ok_or_else(|| StreamError::new(StreamCondition::HostUnknown))
+}
+
+/// What a header with the right namespaces and domain can still have wrong.
+pub(super) fn check(
+    login: &AcceptLogin,
+    domain: &str,
+    version: Version,
+    from: &Option<Result<Jid, JidError>>,
+) -> Result<(), StreamError> {
+    // §4.7.5: without a version it is a protocol that has neither TLS nor SASL.
+    if version != Version::One {
+        return Err(StreamCondition::UnsupportedVersion.into());
+    }
+    let authenticated = login.bits.has(Bits::AUTHENTICATED);
+    if authenticated && *domain != *login.domain {
+        return Err(StreamError::new(StreamCondition::NotAuthorized).text("the login was at another domain"));
+    }
+    match from {
+        Some(Err(_)) => Err(StreamError::new(StreamCondition::InvalidFrom).text("'from' is no address")),
+        // §4.9.3.9: after the login `from` is who logged in, if it is there at all.
+        Some(Ok(from)) if authenticated && login.username.is_some() => {
+            let same = from.local() == login.username.as_deref() && from.domain() == domain;
+            if same { Ok(()) } else { Err(StreamCondition::InvalidFrom.into()) }
+        }
+        _ => Ok(()),
+    }
 }
 
 #[cfg(test)]

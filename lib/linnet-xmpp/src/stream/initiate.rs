@@ -3,8 +3,9 @@
 use super::{
     END, Secured, StreamCondition, StreamError,
     header::{self, Reply, Version},
+    inline::{Inline, Welcome},
     input::Input,
-    steps::{self, Bits, InitiateLogin, Progress, Then},
+    steps::{self, Bits, InitiateLogin, InitiateStep, Progress, Then},
 };
 use crate::{
     jid::Jid,
@@ -40,6 +41,9 @@ pub struct InitiateConfig {
     pub timeout: Duration,
     /// `xml:lang` of the stream header.
     pub lang: Option<Box<str>>,
+    /// What is wanted with the login where the server offers SASL 2 (XEP-0388); without it, login and binding are those of
+    /// RFC 6120.
+    pub inline: Option<Inline>,
     /// A source of randomness for nonces.
     pub random: fn(&mut [u8]),
 }
@@ -76,6 +80,8 @@ pub enum InitiateOutput {
         jid: Jid,
         /** The server's last `<stream:features/>`, for roster versioning and the like. */
         features: Document,
+        /** What came with the login, if that was by SASL 2. */
+        welcome: Option<Box<Welcome>>,
     },
     /// A stanza, or one to answer with an error. Only after `Bound`.
     Stanza(Result<Stanza, Box<Rejected>>),
@@ -158,7 +164,17 @@ impl Initiate {
     /// A new stream. `secured`: Some on a connection that began with TLS.
     pub fn new(config: Arc<InitiateConfig>, now: Instant, secured: Option<Secured>) -> Initiate {
         let bits = if config.require_tls { Bits::NONE } else { Bits::PRIVATE };
-        let login = InitiateLogin { config: config.clone(), bits, secured: None, exchange: None, address: None };
+        let login = InitiateLogin {
+            config: config.clone(),
+            bits,
+            secured: None,
+            exchange: None,
+            address: None,
+            features_version: None,
+            token_failed: false,
+            token_mechanism: None,
+            welcome: None,
+        };
         let mut initiate = Initiate {
             input: Input::new(config.limit),
             queue: VecDeque::new(),
@@ -276,8 +292,22 @@ impl Initiate {
             version: true,
         }
         .write(&mut out);
+        self.ahead(&mut out);
         self.queue.push_back(InitiateOutput::Write(out.into()));
         self.open = true;
+    }
+
+    /// Begins the step that needs not wait for what the server says, if there is one.
+    fn ahead(&mut self, out: &mut Vec<u8>) {
+        let Some(negotiation) = &mut self.negotiation else { return };
+        let bits = negotiation.login.bits;
+        let possible = |step: &dyn InitiateStep| bits.has(step.needs()) && !bits.has_any(step.forbids());
+        for (index, step) in steps::INITIATE.iter().enumerate().filter(|(_, step)| possible(**step)) {
+            if let Some(bytes) = step.ahead(&mut negotiation.login) {
+                negotiation.step = Some(index);
+                return out.extend_from_slice(&bytes);
+            }
+        }
     }
 
     /// The server's header.
@@ -310,6 +340,9 @@ impl Initiate {
             self.finish(Some(InitiateError::Remote(StreamError::read(root))));
         } else if let Some(negotiation) = &mut self.negotiation {
             if let Some(step) = negotiation.step {
+                if root.is("features", ns::STREAM) {
+                    negotiation.features = Some(document.clone());
+                }
                 self.step(step, &document);
             } else if root.is("features", ns::STREAM) {
                 negotiation.features = Some(document);
@@ -339,12 +372,13 @@ impl Initiate {
                 return self.apply(index, progress);
             }
         }
+        let welcome = negotiation.login.welcome.take();
         match (negotiation.login.address.take(), negotiation.features.take()) {
             (Some(jid), Some(features)) => {
                 self.address = Some(jid.clone());
                 self.negotiation = None;
                 self.deadline = None;
-                self.queue.push_back(InitiateOutput::Bound { jid, features });
+                self.queue.push_back(InitiateOutput::Bound { jid, features, welcome });
             }
             // RFC 6120 §4.9.3.23.
             _ => {
@@ -373,7 +407,8 @@ impl Initiate {
             self.queue.push_back(InitiateOutput::Write(bytes));
         }
         match progress.then {
-            Then::Continue | Then::Features | Then::Need(_) | Then::Bound(_) | Then::Welcome(_) | Then::Control(_) => {}
+            Then::Features => self.advance(0),
+            Then::Continue | Then::Need(_) | Then::Bound(_) | Then::Welcome(_) | Then::Control(_) => {}
             Then::Next => self.advance(step + 1),
             Then::Restart => {
                 self.input.restart();
@@ -431,6 +466,9 @@ impl fmt::Display for InitiateError {
             InitiateError::Login { condition, text: None } => write!(f, "the server refused the login: {condition}"),
             InitiateError::Sasl(sasl::ClientError::ServerNotAuthentic) => {
                 f.write_str("the server did not prove that it knows the password")
+            }
+            InitiateError::Sasl(sasl::ClientError::Downgrade) => {
+                f.write_str("somebody between us and the server has changed what it offers")
             }
             InitiateError::Sasl(sasl::ClientError::BadPassword) => {
                 f.write_str("the password has characters that are not allowed")

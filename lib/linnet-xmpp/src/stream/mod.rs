@@ -12,6 +12,7 @@ mod control;
 mod error;
 mod header;
 mod initiate;
+mod inline;
 mod input;
 mod question;
 pub mod steps;
@@ -22,6 +23,7 @@ pub use accept::{Accept, AcceptConfig, Output};
 pub use control::{Control, NotResumed, Resumed, Signal, too_high};
 pub use error::{StreamCondition, StreamError};
 pub use initiate::{Initiate, InitiateConfig, InitiateError, InitiateOutput, Login};
+pub use inline::{Inline, InlineBind, Token, Welcome};
 pub use question::{Agent, Answer, BindRequest, Entered, Entry, Need, Proof, Upgrade};
 pub use steps::{AcceptStep, InitiateStep};
 

@@ -17,7 +17,7 @@ mod sm;
 mod starttls;
 
 use super::{
-    AcceptConfig, Answer, Control, InitiateConfig, InitiateError, Need, Secured, StreamCondition, StreamError,
+    AcceptConfig, Answer, Control, InitiateConfig, InitiateError, Need, Secured, StreamCondition, StreamError, Welcome,
 };
 use crate::{
     jid::Jid,
@@ -38,7 +38,7 @@ pub use sm::StreamManagement;
 pub const ACCEPT: &[&dyn AcceptStep] = &[&starttls::StartTls, &sasl::Sasl, &bind::Bind, &session::Session];
 
 /// The steps of the client's side, in the order in which they are tried.
-pub const INITIATE: &[&dyn InitiateStep] = &[&starttls::StartTls, &sasl::Sasl, &bind::Bind, &session::Session];
+pub const INITIATE: &[&dyn InitiateStep] = &[&starttls::StartTls, &Sasl2, &sasl::Sasl, &bind::Bind, &session::Session];
 
 /// What has been reached on a stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -96,7 +96,8 @@ pub enum Then<E> {
     Continue,
     /// Client's side: this step is over, another one may begin. Server's side: the same as `Continue`.
     Next,
-    /// Server's side: the features that are possible now, on the same stream (RFC 6120 §4.3.4).
+    /// Server's side: the features that are possible now, on the same stream (RFC 6120 §4.3.4). Client's side: negotiation
+    /// begins again with the features that are known.
     Features,
     /// A new stream header on the same connection (RFC 6120 §4.3.3).
     Restart,
@@ -233,9 +234,13 @@ pub trait InitiateStep: fmt::Debug + Send + Sync {
     fn needs(&self) -> Bits;
     /// The bits of which none may be set.
     fn forbids(&self) -> Bits;
+    /// Begins before the server has said anything: what is sent with the stream header (XEP-0509).
+    fn ahead(&self, _login: &mut InitiateLogin) -> Option<Bytes> {
+        None
+    }
     /// Begins, if the server's `<stream:features/>` offer it. `None`: there is nothing to do.
     fn start(&self, login: &mut InitiateLogin, features: Node<'_>) -> Option<Progress<InitiateError>>;
-    /// Handles the next element, which is for the step that has begun. `None`: it is not one that the step expects.
+    /// Handles the next element, features included, which is for the step that has begun. `None`: it is not one that the step expects.
     fn element(&self, login: &mut InitiateLogin, element: &Document) -> Option<Progress<InitiateError>>;
 }
 
@@ -252,6 +257,14 @@ pub struct InitiateLogin {
     pub exchange: Option<Box<dyn Any + Send>>,
     /// The address, once [`Bits::BOUND`] is set.
     pub address: Option<Jid>,
+    /// What stands for the server's features (XEP-0509).
+    pub features_version: Option<Box<str>>,
+    /// The token that we have was not taken.
+    pub token_failed: bool,
+    /// The mechanism of the token that we have asked for.
+    pub token_mechanism: Option<crate::sasl::TokenMechanism>,
+    /// What a login by SASL 2 gave.
+    pub welcome: Option<Box<Welcome>>,
 }
 
 impl InitiateLogin {

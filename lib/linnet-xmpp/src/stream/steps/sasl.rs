@@ -4,7 +4,7 @@ use super::{AcceptLogin, AcceptStep, Bits, InitiateLogin, InitiateStep, Progress
 use crate::{
     jid::Jid,
     ns,
-    sasl::{Client, ClientError, Failure, Mechanism, Server, ServerStep, offer},
+    sasl::{Client, ClientError, Failure, MAX_ITERATIONS, MIN_ITERATIONS, Mechanism, Server, ServerStep, offer},
     stream::{Answer, InitiateConfig, InitiateError, Login, Need, Secured, StreamCondition, StreamError},
     xml::{Document, Node, Writer},
 };
@@ -216,27 +216,15 @@ impl InitiateStep for Sasl {
             .map(|m| m.text())
             .collect();
         let offered: Vec<&str> = names.iter().map(|name| name.trim_ascii()).collect();
-        let list = features.child("sasl-channel-binding", ns::SASL_CHANNEL_BINDING);
-        let types: Vec<_> = list.iter().flat_map(|list| list.children()).filter_map(|ty| ty.attr("type")).collect();
-        let types: Vec<&str> = types.iter().map(|ty| &**ty).collect();
-        let secured = login.secured.clone().unwrap_or_default();
-        let Some(mechanism) = choose(&login.config, &offered, &secured, &types) else {
-            let offered = offered.iter().map(|name| Box::from(*name)).collect();
-            return Some(Progress::then(Then::Fail(InitiateError::NoMechanism { offered })));
+        let mut client = match client(login, features, &offered, false) {
+            Ok(client) => client,
+            Err(error) => return Some(Progress::then(Then::Fail(error))),
         };
-        let plus =
-            offered.iter().any(|name| matches!(Mechanism::named(name), Some(Mechanism::Scram { plus: true, .. })));
-        if downgraded(&login.config, &secured, plus, &types) {
-            return Some(Progress::then(Then::Fail(InitiateError::Downgrade)));
-        }
-        let (username, password) = match &login.config.login {
-            Login::Password { username, password } => (&**username, &**password),
-            Login::Certificate { authzid } => (authzid.as_deref().unwrap_or_default(), ""),
-            Login::Anonymous => ("", ""),
-        };
-        let mut client = Client::new(mechanism, username, password, secured.bindings, &types, plus, login.nonce());
         let mut out = Writer::new(ns::CLIENT);
-        out.open("auth", ns::SASL).attr("mechanism", mechanism.name()).text(&encoded(&client.initial())).close();
+        out.open("auth", ns::SASL)
+            .attr("mechanism", client.mechanism().name())
+            .text(&encoded(&client.initial()))
+            .close();
         login.exchange = Some(Box::new(client));
         Some(Progress::write(out.finish()))
     }
@@ -273,15 +261,57 @@ impl InitiateStep for Sasl {
                     Err(error) => Progress::then(Then::Fail(InitiateError::Sasl(error))),
                 })
             }
-            "failure" => {
-                let text = root.child("text", ns::SASL).map(|text| text.text().into());
-                let condition = root.children().map(|child| child.name()).find(|name| *name != "text");
-                let condition = condition.unwrap_or(Failure::NotAuthorized.name()).into();
-                Some(Progress::then(Then::Fail(InitiateError::Login { condition, text })))
-            }
+            "failure" => Some(Progress::then(Then::Fail(refused(root)))),
             _ => None,
         }
     }
+}
+
+/// Why the server refuses (RFC 6120 §6.5).
+pub(super) fn refused(failure: Node<'_>) -> InitiateError {
+    let text = failure.child("text", failure.ns()).map(|text| text.text().into());
+    let condition = failure.children().find(|child| child.ns() == ns::SASL && child.name() != "text");
+    let condition = condition.map_or(Failure::NotAuthorized.name(), |child| child.name()).into();
+    InitiateError::Login { condition, text }
+}
+
+/// Whether so many iterations are enough and not too many.
+pub(super) fn iterations(count: u32) -> Result<(), ClientError> {
+    match count {
+        ..MIN_ITERATIONS => Err(ClientError::IterationsTooFew),
+        MIN_ITERATIONS..=MAX_ITERATIONS => Ok(()),
+        _ => Err(ClientError::IterationsTooMany),
+    }
+}
+
+/// The client's side of the best of the mechanisms offered. `strict`: mechanisms that bind to channels are never offered
+/// without the types of channels (XEP-0440 §3, rule 4).
+pub(super) fn client(
+    login: &InitiateLogin,
+    features: Node<'_>,
+    offered: &[&str],
+    strict: bool,
+) -> Result<Client, InitiateError> {
+    let list = features.child("sasl-channel-binding", ns::SASL_CHANNEL_BINDING);
+    let types: Vec<_> = list.iter().flat_map(|list| list.children()).filter_map(|ty| ty.attr("type")).collect();
+    let types: Vec<&str> = types.iter().map(|ty| &**ty).collect();
+    let secured = login.secured.clone().unwrap_or_default();
+    let Some(mechanism) = choose(&login.config, offered, &secured, &types) else {
+        let offered = offered.iter().map(|name| Box::from(*name)).collect();
+        return Err(InitiateError::NoMechanism { offered });
+    };
+    let plus = offered.iter().any(|name| matches!(Mechanism::named(name), Some(Mechanism::Scram { plus: true, .. })));
+    let is_bare = strict && matches!(mechanism, Mechanism::Scram { plus: true, .. }) && types.is_empty();
+    if is_bare || downgraded(&login.config, &secured, plus, &types) {
+        return Err(InitiateError::Downgrade);
+    }
+    let (username, password) = match &login.config.login {
+        Login::Password { username, password } => (&**username, &**password),
+        Login::Certificate { authzid } => (authzid.as_deref().unwrap_or_default(), ""),
+        Login::Anonymous => ("", ""),
+    };
+    let client = Client::new(mechanism, username, password, secured.bindings, &types, plus, login.nonce());
+    Ok(client.compare(offer(offered, &types)))
 }
 
 /// Whether somebody between us and the server took channel binding out of what it offers (XEP-0440 §3, rules 5 and 6):

@@ -6,6 +6,7 @@ mod client;
 mod control;
 mod header;
 mod login;
+mod one_exchange;
 mod sasl2;
 mod splits;
 mod step;
@@ -87,6 +88,7 @@ pub(super) fn initiate_config() -> InitiateConfig {
         limit: 65_536,
         timeout: Duration::from_secs(30),
         lang: Some("it".into()),
+        inline: None,
         random,
     }
 }
@@ -329,6 +331,7 @@ pub(super) struct Peer {
     pub(super) written: Vec<u8>,
     pub(super) stanzas: Vec<Stanza>,
     pub(super) bound: Option<Jid>,
+    pub(super) welcome: Option<Box<Welcome>>,
     pub(super) closed: Option<Option<InitiateError>>,
     pub(super) start_tls: bool,
 }
@@ -337,7 +340,7 @@ impl Peer {
     pub(super) fn new(config: InitiateConfig, secured: Option<Secured>) -> Peer {
         let initiate = Initiate::new(Arc::new(config), start(), secured);
         let (written, stanzas) = (Vec::new(), Vec::new());
-        Peer { initiate, now: start(), written, stanzas, bound: None, closed: None, start_tls: false }
+        Peer { initiate, now: start(), written, stanzas, bound: None, welcome: None, closed: None, start_tls: false }
     }
 
     pub(super) fn send(&mut self, bytes: impl AsRef<[u8]>) -> String {
@@ -349,7 +352,10 @@ impl Peer {
                     self.start_tls = true;
                     input = &[];
                 }
-                InitiateOutput::Bound { jid, .. } => assert!(self.bound.replace(jid).is_none(), "bound twice"),
+                InitiateOutput::Bound { jid, welcome, .. } => {
+                    self.welcome = welcome;
+                    assert!(self.bound.replace(jid).is_none(), "bound twice");
+                }
                 InitiateOutput::Stanza(stanza) => self.stanzas.push(stanza.unwrap()),
                 InitiateOutput::Closed(error) => assert!(self.closed.replace(error).is_none(), "closed twice"),
             }
@@ -380,6 +386,8 @@ pub(super) struct Pair {
     pub(super) pieces: Vec<usize>,
     /// All that the client sent, in the clear.
     pub(super) sent: String,
+    /// How often the client sent something and waited.
+    pub(super) trips: usize,
     turn: usize,
 }
 
@@ -387,7 +395,15 @@ impl Pair {
     pub(super) fn new(client: InitiateConfig, server: AcceptConfig) -> Pair {
         let client = Peer::new(client, None);
         let server = Server::new(server, None);
-        Pair { client, server, tls: (secured(), secured()), pieces: vec![usize::MAX], sent: String::new(), turn: 0 }
+        Pair {
+            client,
+            server,
+            tls: (secured(), secured()),
+            pieces: vec![usize::MAX],
+            sent: String::new(),
+            trips: 0,
+            turn: 0,
+        }
     }
 
     /// Carries bytes to and fro until both ends are still.
@@ -395,6 +411,7 @@ impl Pair {
         let mut to_server = self.client.send("").into_bytes();
         for _ in 0..1000 {
             self.sent.push_str(std::str::from_utf8(&to_server).unwrap());
+            self.trips += 1;
             for piece in self.split(&to_server) {
                 self.server.drive(&piece);
             }

@@ -2,6 +2,7 @@
 //! inline: all that a client needs for a session, in one exchange.
 
 mod accept;
+mod initiate;
 mod request;
 mod upgrade;
 

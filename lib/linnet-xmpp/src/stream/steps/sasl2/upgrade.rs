@@ -22,6 +22,13 @@ pub(super) fn hash(task: &str) -> Option<Hash> {
     HASHES.into_iter().find(|hash| name(*hash) == task.trim_ascii())
 }
 
+/// Salt and iterations in the server's `<task-data/>`.
+pub(super) fn salt(data: Node<'_>) -> Option<(Vec<u8>, u32)> {
+    let salt = data.child("salt", ns::SCRAM_UPGRADE)?;
+    let iterations = salt.attr("iterations")?.parse().ok()?;
+    Some((super::data(salt).ok().filter(|salt| !salt.is_empty())?, iterations))
+}
+
 /// The tasks that are left, the next one first.
 #[derive(Debug)]
 pub(super) struct Tasks {
