@@ -129,6 +129,7 @@ impl Accept {
             is_busy: false,
             features_version: None,
             address: None,
+            is_managed: false,
         };
         let negotiation = Negotiation { login, deadline: now + config.login_timeout };
         let mut accept = Accept {

@@ -217,6 +217,8 @@ pub struct AcceptLogin {
     pub features_version: Option<String>,
     /// The address, while the features are written that follow binding.
     pub address: Option<Jid>,
+    /// The session that was bound or goes on has stream management.
+    pub is_managed: bool,
 }
 
 impl AcceptLogin {

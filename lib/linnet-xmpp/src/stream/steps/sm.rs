@@ -26,8 +26,11 @@ impl AcceptStep for StreamManagement {
         Bits::NONE
     }
 
-    fn advertise(&self, _login: &AcceptLogin, features: &mut Writer) {
-        features.open("sm", ns::STREAM_MANAGEMENT).close();
+    /// Not to who has it already: some clients would ask for it again.
+    fn advertise(&self, login: &AcceptLogin, features: &mut Writer) {
+        if !login.is_managed {
+            features.open("sm", ns::STREAM_MANAGEMENT).close();
+        }
     }
 
     fn takes(&self, element: Node<'_>) -> bool {

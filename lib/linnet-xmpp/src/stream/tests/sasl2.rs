@@ -101,6 +101,10 @@ fn binding_and_what_goes_with_it_take_one_exchange_xep0386_3_2() {
          resume='true' max='60'/><enable xmlns='urn:xmpp:carbons:2'/></bound><more xmlns='urn:example:more'/></success>"
     );
     assert!(!features.contains("xmpp-bind") && features.contains("max-bytes"), "{features}");
+    assert!(
+        !features.contains("urn:xmpp:sm:3") && features.contains("urn:xmpp:csi:0"),
+        "what it has it is not offered"
+    );
     assert_eq!(server.bound.unwrap().as_str(), "juliet@capulet.example/Awesome/1");
     assert_eq!(server.stanzas.len(), 1);
     let Some(Need::Enter(entry)) = server.backend.asked.last() else { panic!("{:?}", server.backend.asked) };
@@ -120,6 +124,7 @@ fn going_on_with_a_session_goes_before_binding_xep0386_3_2() {
     let answer = server.send(authenticate("PLAIN", &(resume("old", 2) + "<bind xmlns='urn:xmpp:bind:0'/>")));
     assert!(answer.contains("<failed xmlns='urn:xmpp:sm:3'><item-not-found"), "{answer}");
     assert!(answer.contains("<bound xmlns='urn:xmpp:bind:0'/>") && server.bound.is_some(), "{answer}");
+    assert!(answer.contains("<sm xmlns='urn:xmpp:sm:3'/>"), "what it has not it is offered: {answer}");
     let mut server = in_tls();
     server.send(authenticate("PLAIN", &resume("known", 9)));
     assert_eq!(server.condition(), Some(StreamCondition::UndefinedCondition));

@@ -12,7 +12,10 @@ use crate::{
     jid::Jid,
     ns,
     sasl::{Failure, Mechanism, Server, ServerStep, TokenMechanism, TokenProof},
-    stream::{Answer, Entered, Entry, Need, NotResumed, Proof, StreamCondition, StreamError, control::too_high},
+    stream::{
+        Answer, BindRequest, Control, Entered, Entry, Need, NotResumed, Proof, StreamCondition, StreamError,
+        control::too_high,
+    },
     xml::{Document, Node, Writer},
 };
 use bytes::Bytes;
@@ -277,6 +280,12 @@ fn succeed(login: &mut AcceptLogin, entered: Entered) -> Progress<StreamError> {
     let exchange = login.exchange.take().and_then(|exchange| exchange.downcast::<Exchange>().ok());
     let Some(exchange) = exchange else { return StreamCondition::InternalServerError.into() };
     login.is_busy = false;
+    let enables = |bind: &BindRequest| bind.controls.iter().any(|control| matches!(control, Control::Enable { .. }));
+    login.is_managed = match (&entered.resumed, &entered.bound) {
+        (Some(Ok(_)), _) => true,
+        (_, Some(_)) => exchange.request.bind.as_ref().is_some_and(enables),
+        _ => false,
+    };
     login.username = exchange.proved.and_then(|(username, _)| username);
     let mut out = Writer::new(ns::CLIENT);
     out.open("success", ns::SASL2);
