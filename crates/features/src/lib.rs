@@ -13,6 +13,7 @@ mod marks;
 pub mod messages;
 pub mod offline;
 pub mod presence;
+pub mod push;
 pub mod registration;
 pub mod requests;
 pub mod roster;
@@ -32,6 +33,7 @@ pub static FEATURES: &[&Feature] = &[
     &messages::FEATURE,
     &carbons::FEATURE,
     &archive::FEATURE,
+    &push::FEATURE,
     &requests::FEATURE,
     &offline::FEATURE,
     &discovery::FEATURE,

@@ -109,6 +109,7 @@ fn route() -> String {
         _ => None,
     });
     section(&mut text, "copy", |hook| matches!(hook, Hook::Copy(_)).then(|| "messages".to_owned()));
+    section(&mut text, "notify", |hook| matches!(hook, Hook::Notify(_)).then(|| "recorded messages".to_owned()));
     section(&mut text, "jobs", |hook| match hook {
         Hook::Job(job) => Some(format!("{}, every {} seconds", job.name, job.every.as_secs())),
         _ => None,

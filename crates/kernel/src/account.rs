@@ -200,6 +200,11 @@ impl Account {
         }
     }
 
+    /// Whether a row is on its way to this session, which has not said that it has it.
+    pub fn is_on_its_way(&self, row: u64, session: u64) -> bool {
+        self.in_flight.contains(&InFlight { row, session })
+    }
+
     /// Whether a row is on its way to a session, or has just arrived.
     pub fn flies(&self, row: u64) -> bool {
         self.in_flight.iter().any(|flight| flight.row == row)

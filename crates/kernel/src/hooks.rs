@@ -234,12 +234,20 @@ pub enum Hook {
     /// Gives copies of a message to further sessions of the account, once it is known which get it itself. `row` is the
     /// account's row of it, or 0. On the sender's side, `refused` is what its sender is told where nobody took it.
     Copy(fn(&mut Turn<'_>, row: u64, refused: Option<&StanzaError>)),
+    /// A message that was recorded for the recipient's account, once it is known which sessions get it: somebody may have
+    /// to be told who has no session. `row` is its row. Reads, and begins work ([`Turn::afterwards`]).
+    Notify(fn(&mut Turn<'_>, row: u64)),
     /// Answers an iq.
     Iq(Iq),
     /// Says whether a session may be made for an account that exists. Reads only.
     Admit(fn(&Account) -> Result<(), StanzaError>),
     /// A session has ended, or its stream broke. The turn's session is still attached; there is no stanza.
     Ended(fn(&mut Turn<'_>)),
+    /// A session's connection broke, and the session waits for its client (XEP-0198 §5). The turn's session is that one;
+    /// there is no stanza.
+    Detached(fn(&mut Turn<'_>)),
+    /// The server has started: clients may come from now on ([`Kernel::started`]).
+    Started(fn(Arc<Kernel>) -> Future<'static, ()>),
     /// A document kept with each loaded account.
     Document {
         /// Its type.
@@ -306,9 +314,12 @@ pub struct Table {
     pub(crate) record: Option<(LogTable, Record)>,
     pub(crate) receive: [Option<Receive>; 3],
     pub(crate) copies: Vec<Copies>,
+    pub(crate) notify: Vec<fn(&mut Turn<'_>, u64)>,
     pub(crate) iqs: HashMap<(&'static str, &'static str), Vec<&'static Iq>>,
     pub(crate) admit: Vec<Admit>,
     pub(crate) ended: Vec<fn(&mut Turn<'_>)>,
+    pub(crate) detached: Vec<fn(&mut Turn<'_>)>,
+    pub(crate) started: Vec<fn(Arc<Kernel>) -> Future<'static, ()>>,
     /// Of accounts.
     pub(crate) documents: Documents,
     pub(crate) services: Vec<&'static Service>,
@@ -342,9 +353,12 @@ impl Table {
             Hook::Record { table, run } => self.record = Some((*table, *run)),
             Hook::Receive { kind, run } => self.receive[*kind as usize] = Some(*run),
             Hook::Copy(run) => self.copies.push(*run),
+            Hook::Notify(run) => self.notify.push(*run),
             Hook::Iq(iq) => self.iqs.entry((iq.name, iq.ns)).or_default().push(iq),
             Hook::Admit(run) => self.admit.push(*run),
             Hook::Ended(run) => self.ended.push(*run),
+            Hook::Detached(run) => self.detached.push(*run),
+            Hook::Started(run) => self.started.push(*run),
             Hook::Document { type_id, source } => {
                 self.documents.add(Part { type_id: *type_id, source: *source });
             }

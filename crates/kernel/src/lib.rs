@@ -39,8 +39,13 @@ pub use service::Service;
 pub use session::Session;
 pub use turn::Turn;
 
+use hashbrown::HashMap;
 use linnet_xmpp::Jid;
-use std::sync::Arc;
+use parking_lot::Mutex;
+use std::{
+    any::{Any, TypeId},
+    sync::Arc,
+};
 use store::{Store, StoreError};
 
 /// What the administrator says about the server as a whole.
@@ -56,8 +61,30 @@ pub struct Settings {
     pub contacts: Vec<(String, Vec<String>)>,
     /// Iterations of PBKDF2 for new passwords.
     pub iterations: u32,
+    /// What app servers are told in push notifications (XEP-0357 §7).
+    pub push: PushSummary,
     /// Name and version told to others.
     pub version: &'static str,
+}
+
+/// What a push notification says beside that there is something. What is written to whom is the app server's business
+/// only if the administrator says so: it is run by the makers of an app, and others read it on its way to the device.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PushSummary {
+    /// How many messages nobody has read.
+    pub message_count: bool,
+    /// How many requests for a subscription nobody has answered.
+    pub subscription_count: bool,
+    /// Who sent the last message.
+    pub sender: bool,
+    /// What it says, if it is not encrypted.
+    pub body: bool,
+}
+
+impl Default for PushSummary {
+    fn default() -> PushSummary {
+        PushSummary { message_count: true, subscription_count: true, sender: false, body: false }
+    }
 }
 
 /// One running server without its sockets.
@@ -77,6 +104,8 @@ pub struct Kernel {
     pub(crate) ids: ids::Ids,
     pub(crate) hosted: Vec<service::Hosted>,
     pub(crate) requests: request::Requests,
+    /// What features keep in memory that belongs to no account.
+    shared: Mutex<HashMap<TypeId, Arc<dyn Any + Send + Sync>>>,
     /// Outboxes that somebody works on.
     pub(crate) outboxes: std::sync::atomic::AtomicUsize,
     /// Nobody waits for jobs any more.
@@ -130,6 +159,7 @@ impl Kernel {
             commit: Arc::new(commit::Commit::new(next_entry)),
             ids: ids::Ids::new(log_id, &secret),
             requests: Default::default(),
+            shared: Default::default(),
             outboxes: Default::default(),
             stopping: Default::default(),
             started: context.instant(),
@@ -152,6 +182,27 @@ impl Kernel {
     /// A number that nobody has seen before and nobody can guess, for ids of our own stanzas.
     pub fn unique(&self) -> u64 {
         self.ids.opaque(self.ids.next(self.context.now()))
+    }
+
+    /// What a feature keeps in memory that belongs to no account and is not stored: one value of its type, made when it is
+    /// first asked for. Who locks it may hold an owner's lock, not the other way round.
+    pub fn shared<T: Any + Send + Sync + Default>(&self) -> Arc<T> {
+        let mut shared = self.shared.lock();
+        let value = shared.entry(TypeId::of::<T>()).or_insert_with(|| Arc::new(T::default()));
+        // The value was made of this type, under its id.
+        value.clone().downcast().unwrap_or_default()
+    }
+
+    /// Tells features that the server serves from now on. Not for a kernel that only runs a command.
+    pub fn started(self: &Arc<Self>) {
+        for run in &self.hooks.started {
+            self.context.spawn(run(self.clone()));
+        }
+    }
+
+    /// Whether the server is being stopped: nothing new is begun.
+    pub fn is_stopping(&self) -> bool {
+        self.stopping.load(std::sync::atomic::Ordering::Acquire)
     }
 
     /// How long the server has been running.

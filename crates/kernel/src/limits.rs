@@ -57,7 +57,7 @@ pub const IDLE_OWNERS: usize = 2048;
 pub const OUTBOX: usize = 10_000;
 /// How long an owner waits for the answer to a question of its own: a phone that sleeps, a server far away.
 pub const REQUEST_SECONDS: u64 = 60;
-/// Questions of one owner that are open at once: one for each client of a large roster that comes online.
+/// Questions of one account that are open at once: one for each client of a large roster that comes online.
 pub const REQUESTS_OF_ONE: u32 = 1000;
 /// Questions of all owners that are open at once; each takes well under 1 KiB.
 pub const REQUESTS: usize = 20_000;

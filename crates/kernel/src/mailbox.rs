@@ -208,6 +208,19 @@ impl Mailbox {
         self.inner.lock().bytes > limits::MAILBOX_BYTES / 4
     }
 
+    /// Whether what was taken stays here until the client has acknowledged it (XEP-0198).
+    pub fn keeps(&self) -> bool {
+        self.inner.lock().window.is_some()
+    }
+
+    /// Whether anything that the client has not acknowledged, or that was not taken yet, is such.
+    pub fn has(&self, is_such: impl Fn(&Item) -> bool) -> bool {
+        let inner = self.inner.lock();
+        let window = inner.window.iter().flat_map(|window| &window.items);
+        let pulled = inner.pulled.iter().flat_map(|pulled| &pulled.items);
+        window.chain(pulled).chain(&inner.live).any(is_such)
+    }
+
     /// Whether the session has been ended.
     pub fn is_closed(&self) -> bool {
         self.inner.lock().closed.is_some()

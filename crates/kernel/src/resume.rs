@@ -5,14 +5,25 @@
 //!
 //! All of it is in memory: a restart of the server ends all sessions.
 
-use crate::{Kernel, limits, mailbox::Item, mailbox::TooHigh, owner::Owner, reroute, session::Session};
+use crate::{
+    Kernel,
+    effects::Effects,
+    hooks::{At, Side},
+    limits,
+    mailbox::{Item, TooHigh},
+    owner::Owner,
+    reroute,
+    session::Session,
+    turn::Turn,
+};
 use linnet_xmpp::{
     Jid, Stanza,
+    stanza::{Kind, Type},
     stream::{Control, NotResumed, Resumed, Signal, StreamError, too_high},
 };
 use std::{
     collections::VecDeque,
-    sync::{Arc, Weak},
+    sync::{Arc, Weak, atomic::Ordering},
     task::Waker,
     time::{Duration, Instant},
 };
@@ -169,6 +180,26 @@ impl Kernel {
             return self.end(session, unwritten);
         }
         reroute::now(self, unwritten.into_iter().map(|item| (session.clone(), item)).collect());
+        self.tell_detached(session);
+    }
+
+    /// Runs what features do when a session waits for its client. Call it without any lock.
+    fn tell_detached(self: &Arc<Self>, session: &Arc<Session>) {
+        if self.hooks.detached.is_empty() || !session.is_detached() {
+            return;
+        }
+        let owner = &session.owner;
+        let kicked = {
+            let mut account = owner.lock();
+            let none = Stanza::new(Kind::Presence, Type::Unavailable, bytes::Bytes::new());
+            let none = Arc::new(none.from(session.address.clone()));
+            let mut turn = Turn::new(self, &account, &none, Side::Out, At::Own, Some(session.id));
+            self.hooks.detached.iter().for_each(|hook| hook(&mut turn));
+            let mut effects = Effects::default();
+            turn.into_changes().apply(owner, &mut account, &mut effects);
+            self.hand_over(effects, &[owner], None)
+        };
+        self.settle(kicked);
     }
 
     /// Whether the session ends with its connection.
@@ -189,6 +220,7 @@ impl Kernel {
     fn detach_managed(self: &Arc<Self>, session: &Arc<Session>, managed: &mut Managed) {
         let max = managed.resumable.as_ref().map_or(Duration::ZERO, |(_, max)| *max);
         managed.state = State::Detached(self.context.instant() + max);
+        session.detached.store(true, Ordering::Release);
         if !std::mem::replace(&mut managed.is_timed, true) {
             self.context.spawn(Box::pin(end_in_time(Arc::downgrade(self), self.context.clone(), session.clone())));
         }
@@ -239,6 +271,7 @@ impl Kernel {
             return Err(NotResumed::Unknown);
         }
         managed.state = State::Attached;
+        session.detached.store(false, Ordering::Release);
         managed.told = managed.handled(session);
         managed.owed = managed.told;
         session.mailbox.rewind();

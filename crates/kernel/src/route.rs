@@ -1,6 +1,6 @@
 //! The way of a stanza, from top to bottom: admit, load, then under the owners' locks the sender's side (guard, rewrite,
-//! send) and the recipient's side (guard, rewrite, record, receive, copy; or iq), and the effects are handed over before the
-//! locks are let go. So later stanzas see the new state at once (RFC 6120 §10.1), and no order is lost.
+//! send) and the recipient's side (guard, rewrite, record, receive, copy, notify; or iq), and the effects are handed over before
+//! the locks are let go. So later stanzas see the new state at once (RFC 6120 §10.1), and no order is lost.
 //!
 //! Everything between load and hand-over is synchronous. Invariant: a stanza that a hook panics on is answered with
 //! internal-server-error and changes nothing.

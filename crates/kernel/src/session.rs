@@ -24,7 +24,7 @@ use parking_lot::Mutex;
 use std::{
     sync::{
         Arc,
-        atomic::{AtomicU32, AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering},
     },
     task::Waker,
     time::SystemTime,
@@ -50,6 +50,8 @@ pub struct Session {
     /// What the client said of itself, where it did.
     pub agent: Option<Box<Agent>>,
     pub(crate) later: AtomicU32,
+    /// Whether it waits for its client (`resume`).
+    pub(crate) detached: AtomicBool,
     /// With stream management. Taken before any owner's lock.
     pub(crate) managed: Mutex<Option<Box<Managed>>>,
 }
@@ -69,6 +71,11 @@ impl Session {
     /// The id of the client's installation, if it said one.
     pub fn device(&self) -> Option<&str> {
         self.agent.as_ref()?.id.as_deref()
+    }
+
+    /// Whether its connection broke and it waits for its client: who has something for it should wake that up.
+    pub fn is_detached(&self) -> bool {
+        self.detached.load(Ordering::Acquire)
     }
 }
 
@@ -164,6 +171,7 @@ impl Kernel {
                 lane: Lane::default(),
                 owner: owner.clone(),
                 later: AtomicU32::new(0),
+                detached: AtomicBool::new(false),
                 managed: Mutex::new(None),
             });
             let signals = self.begin(&session, entry);

@@ -17,7 +17,7 @@ use std::sync::Arc;
 use store::LogIndex;
 
 impl Kernel {
-    /// guard, rewrite, record, receive, copy.
+    /// guard, rewrite, record, receive, copy, notify.
     pub(crate) fn receive_side(
         self: &Arc<Self>,
         account: &Account,
@@ -39,6 +39,9 @@ impl Kernel {
         }
         if stanza.kind == Kind::Message {
             self.hooks.copies.iter().for_each(|copy| copy(&mut turn, id, None));
+        }
+        if id != 0 {
+            self.hooks.notify.iter().for_each(|notify| notify(&mut turn, id));
         }
         passage.rows.extend(row);
         passage.inward = Some(turn.into_changes());

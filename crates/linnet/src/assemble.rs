@@ -46,6 +46,7 @@ pub(crate) async fn kernel(config: &Config) -> anyhow::Result<Arc<Kernel>> {
         admins: config.admins.clone(),
         registration: config.registration,
         contacts: config.contacts.clone(),
+        push: config.push,
         iterations: ITERATIONS,
         version: VERSION,
     };
@@ -80,6 +81,7 @@ pub(crate) fn edge(config: &Config, kernel: Arc<Kernel>, listeners: Vec<Listener
     let announce: &'static Announce = Box::leak(Box::new(Announce(features::stream_features(&kernel))));
     let more = kernel.hooks.steps.iter().copied().chain([announce as &dyn AcceptStep]);
     let steps = steps::ACCEPT.iter().copied().chain(more).collect();
+    kernel.started();
     Ok(Edge::start(kernel, listeners, tls, config.limits.clone(), steps))
 }
 

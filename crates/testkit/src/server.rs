@@ -2,7 +2,7 @@
 
 use crate::{FakeContext, Peer};
 use features::{FEATURES, accounts};
-use kernel::{Feature, Kernel, Settings};
+use kernel::{Feature, Kernel, PushSummary, Settings};
 use linnet_xmpp::{
     Jid,
     sasl::Hash,
@@ -34,6 +34,7 @@ pub fn settings() -> Settings {
         admins: Vec::new(),
         registration: false,
         contacts: Vec::new(),
+        push: PushSummary::default(),
         iterations: 1,
         version: "1.0-test",
     }
@@ -61,6 +62,7 @@ impl Server {
         features: &'static [&'static Feature],
     ) -> Result<Server, StoreError> {
         let kernel = Kernel::start(store.clone(), Arc::new(context.clone()), settings, features).await?;
+        kernel.started();
         Ok(Server { kernel, context, store })
     }
 

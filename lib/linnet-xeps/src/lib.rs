@@ -14,7 +14,8 @@
 //! - [`hints`]: processing hints (XEP-0334). [`last`]: last activity (XEP-0012).
 //!   [`mam`]: message archives (XEP-0313, XEP-0441). [`offline`]: flexible offline messages (XEP-0013).
 //!   [`notify`]: which chats notify (XEP-0492). [`ping`]: ping (XEP-0199).
-//! - [`private`]: private XML storage (XEP-0049). [`register`]: in-band registration (XEP-0077).
+//! - [`private`]: private XML storage (XEP-0049). [`push`]: push notifications (XEP-0357).
+//!   [`register`]: in-band registration (XEP-0077).
 //!   [`roster`]: roster (RFC 6121 §2). [`rsm`]: result sets (XEP-0059).
 //!   [`stanza_id`]: stanza and origin ids (XEP-0359).
 //! - [`time`]: entity time (XEP-0202). [`vcard`]: vcard-temp (XEP-0054). [`version`]: software version (XEP-0092).
@@ -41,6 +42,7 @@ pub mod ns;
 pub mod offline;
 pub mod ping;
 pub mod private;
+pub mod push;
 pub mod register;
 pub mod roster;
 pub mod rsm;

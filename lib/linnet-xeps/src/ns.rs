@@ -108,3 +108,13 @@ pub const NOTIFICATION_SETTINGS: &str = "urn:xmpp:notification-settings:1";
 pub const FAST: &str = linnet_xmpp::ns::FAST;
 /// Clients that have access to an account (XEP-0494).
 pub const CLIENT_ACCESS: &str = "urn:xmpp:cam:0";
+/// Push notifications (XEP-0357).
+pub const PUSH: &str = "urn:xmpp:push:0";
+/// FORM_TYPE of what a push notification says (XEP-0357 §7).
+pub const PUSH_SUMMARY: &str = "urn:xmpp:push:summary";
+/// Publish-subscribe (XEP-0060).
+pub const PUBSUB: &str = "http://jabber.org/protocol/pubsub";
+/// FORM_TYPE of what a publisher demands of a node (XEP-0060 §7.1.5).
+pub const PUBLISH_OPTIONS: &str = "http://jabber.org/protocol/pubsub#publish-options";
+/// Jingle message initiation: calls that ring (XEP-0353).
+pub const JINGLE_MESSAGE: &str = "urn:xmpp:jingle-message:0";

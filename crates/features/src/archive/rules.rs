@@ -4,7 +4,7 @@
 use linnet_xeps::{hints::Hints, ns};
 use linnet_xmpp::{Stanza, stanza::Type, xml::Node};
 
-pub(super) fn is_worth_keeping(stanza: &Stanza) -> bool {
+pub(crate) fn is_worth_keeping(stanza: &Stanza) -> bool {
     let is_conversation = match stanza.ty {
         Type::Normal | Type::Chat => true,
         Type::Headline => false,
@@ -29,14 +29,21 @@ fn is_content(node: Node<'_>) -> bool {
         // That something was read or has arrived; not the wish to be told so.
         (ns::CHAT_MARKERS, name) => name != "markable",
         (ns::RECEIPTS, "received") => true,
-        // Encrypted: OMEMO in both forms (0384), OX (0373), OpenPGP (0027).
-        ("eu.siacs.conversations.axolotl" | "urn:xmpp:omemo:1" | "urn:xmpp:omemo:2", "encrypted") => true,
-        ("urn:xmpp:openpgp:0", "openpgp") | ("jabber:x:encrypted", "x") => true,
+        _ if is_encrypted(node) => true,
         // Invitations to rooms, direct (0249) and mediated (0045 §7.8.2), and what became of them.
         (ns::CONFERENCE, "x") => true,
         (ns::MUC_USER, "x") => ["invite", "decline"].iter().any(|name| node.child(name, ns::MUC_USER).is_some()),
         // Calls (0353).
         ("urn:xmpp:jingle-message:0" | "urn:xmpp:jingle-message:1", _) => true,
+        _ => false,
+    }
+}
+
+/// Whether a payload is content that only its receivers can read: OMEMO in both forms (0384), OX (0373), OpenPGP (0027).
+pub(crate) fn is_encrypted(node: Node<'_>) -> bool {
+    match (node.ns(), node.name()) {
+        ("eu.siacs.conversations.axolotl" | "urn:xmpp:omemo:1" | "urn:xmpp:omemo:2", "encrypted") => true,
+        ("urn:xmpp:openpgp:0", "openpgp") | ("jabber:x:encrypted", "x") => true,
         _ => false,
     }
 }

@@ -11,6 +11,7 @@ use edge::{
     limits::{Limits, Network},
     listener::Kind,
 };
+use kernel::PushSummary;
 use linnet_xmpp::Jid;
 use std::{
     fmt,
@@ -38,6 +39,8 @@ pub(crate) struct Config {
     pub(crate) registration: bool,
     /// Contact addresses by role.
     pub(crate) contacts: Vec<(String, Vec<String>)>,
+    /// What app servers are told in push notifications.
+    pub(crate) push: PushSummary,
     /// What clients may do.
     pub(crate) limits: Limits,
     /// What is logged.
@@ -115,6 +118,7 @@ impl Config {
             admins,
             registration: top.flag("registration")?.unwrap_or(false),
             contacts: contacts(&reader.section("contacts")?)?,
+            push: push(&reader.section("push")?)?,
             limits: limits(&reader.section("limits")?)?,
             log,
             log_json,
@@ -213,6 +217,16 @@ fn contacts(section: &Section<'_>) -> Result<Vec<(String, Vec<String>)>, ConfigE
         }
     }
     Ok(contacts)
+}
+
+fn push(section: &Section<'_>) -> Result<PushSummary, ConfigError> {
+    let usual = PushSummary::default();
+    Ok(PushSummary {
+        message_count: section.flag("message_count")?.unwrap_or(usual.message_count),
+        subscription_count: section.flag("subscription_count")?.unwrap_or(usual.subscription_count),
+        sender: section.flag("sender")?.unwrap_or(usual.sender),
+        body: section.flag("body")?.unwrap_or(usual.body),
+    })
 }
 
 fn limits(section: &Section<'_>) -> Result<Limits, ConfigError> {
