@@ -2,8 +2,8 @@
 
 use kernel::Account;
 use linnet_xeps::{
-    ns,
     notify::{Notify, Setting},
+    ns,
 };
 use linnet_xmpp::{Jid, Stanza};
 use std::collections::BTreeMap;

@@ -40,8 +40,7 @@ async fn look_at(kernel: &Arc<Kernel>, account: &Jid) -> Result<(), StoreError> 
     let owner = kernel.owner(account).await?;
     let registrations = owner.lock().document::<Registrations>().cloned().unwrap_or_default();
     let Some(oldest) = registrations.0.iter().map(|known| known.history.knows_until()).min() else { return Ok(()) };
-    let query =
-        LogQuery { after: Some(oldest), backwards: true, limit: limits::START_ROWS, ..LogQuery::default() };
+    let query = LogQuery { after: Some(oldest), backwards: true, limit: limits::START_ROWS, ..LogQuery::default() };
     let rows = kernel.store.log_rows(messages::LOG, account.as_str(), query).await?;
     let wakes = |body| Stanza::from_bytes(body).is_some_and(|stanza| wake::wakes(&owner.lock(), &stanza));
     let Some(newest) = rows.into_iter().find(|row| wakes(row.body.clone())).map(|row| row.id) else { return Ok(()) };
