@@ -122,6 +122,8 @@ key = "{self.key}"
 
 [limits]
 bytes_per_second = 0
+stanzas_per_second = 0
+strangers_per_hour = 0
 """)
 
     def command(self, state):

@@ -250,7 +250,8 @@ impl Established {
         if inner.guard.kernel.should_wait(&inner.guard.session, cx.waker()) {
             return Poll::Pending;
         }
-        if let Some(wait) = inner.bytes.wait(inner.shared.limits.bytes_per_second) {
+        let bytes = inner.bytes.wait(inner.shared.limits.bytes_per_second);
+        if let Some(wait) = bytes.max(inner.guard.kernel.pace(&inner.guard.session)) {
             ready!(inner.wait(cx, Wait::Rate, wait));
         }
         let read = self.socket.poll_input(cx, |bytes| {

@@ -15,9 +15,11 @@ pub mod offline;
 pub mod presence;
 pub mod push;
 pub mod registration;
+pub mod reports;
 pub mod requests;
 pub mod roster;
 pub mod storage;
+pub mod strangers;
 pub mod streams;
 
 use bytes::Bytes;
@@ -26,6 +28,8 @@ use kernel::{Feature, Kernel};
 /// All features, in the order in which their hooks run: what refuses before what acts.
 pub static FEATURES: &[&Feature] = &[
     &blocking::FEATURE,
+    &reports::FEATURE,
+    &strangers::FEATURE,
     &accounts::FEATURE,
     &devices::FEATURE,
     &roster::FEATURE,

@@ -23,6 +23,7 @@ pub mod mailbox;
 mod offline;
 mod outbox;
 pub mod owner;
+mod pace;
 pub mod request;
 mod reroute;
 mod resume;
@@ -63,6 +64,10 @@ pub struct Settings {
     pub iterations: u32,
     /// What app servers are told in push notifications (XEP-0357 §7).
     pub push: PushSummary,
+    /// Stanzas that the sessions of one account may send in a second, all together; 0: no limit.
+    pub stanzas_per_second: u32,
+    /// People outside of its roster whom one account may write to in an hour; 0: no limit.
+    pub strangers_per_hour: u32,
     /// Name and version told to others.
     pub version: &'static str,
 }

@@ -61,3 +61,8 @@ pub const REQUEST_SECONDS: u64 = 60;
 pub const REQUESTS_OF_ONE: u32 = 1000;
 /// Questions of all owners that are open at once; each takes well under 1 KiB.
 pub const REQUESTS: usize = 20_000;
+/// Stanzas that the sessions of one account may send in a second, if the administrator says nothing: more than any person
+/// or honest program, and little enough that one account does not fill a disk in an hour.
+pub const STANZAS_PER_SECOND: u32 = 5000;
+/// People outside of its roster whom one account may write to in an hour, if the administrator says nothing.
+pub const STRANGERS_PER_HOUR: u32 = 200;

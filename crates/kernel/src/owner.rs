@@ -2,7 +2,7 @@
 //! lock; never more than two are locked, in the order of their addresses; one that is pinned (somebody holds it, or an
 //! entry of it is not yet performed) is never evicted.
 
-use crate::{Kernel, account::Account, limits, outbox::Outbox};
+use crate::{Kernel, account::Account, limits, outbox::Outbox, pace::Pace};
 use bytes::Bytes;
 use hashbrown::HashMap;
 use linnet_xmpp::Jid;
@@ -33,6 +33,8 @@ pub struct Owner {
     pub(crate) outbox: Outbox,
     /// Questions of its own that it waits for answers to.
     pub(crate) requests: AtomicU32,
+    /// How fast its sessions may send.
+    pub(crate) pace: Pace,
 }
 
 impl Owner {
@@ -128,6 +130,7 @@ impl Owners {
             loaded: AtomicU32::new(0),
             outbox: Outbox::default(),
             requests: AtomicU32::new(0),
+            pace: Pace::default(),
         });
         map.insert(bare.clone(), owner.clone());
         owner

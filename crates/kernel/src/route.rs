@@ -122,6 +122,7 @@ impl Kernel {
             },
             Err(rejected) => Ok(kernel.refuse(session, &rejected.stanza, &rejected.error)),
         })?;
+        session.owner.pace.take();
         self.settle(kicked);
         Ok(())
     }

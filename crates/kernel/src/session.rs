@@ -252,6 +252,11 @@ impl Kernel {
             || (self.commit.is_over() && session.lane.pending() > 0 && session.lane.wait(waker))
     }
 
+    /// How long the session's socket should not be read, because the sessions of its account send too fast.
+    pub fn pace(&self, session: &Session) -> Option<std::time::Duration> {
+        session.owner.pace.wait(self.settings.stanzas_per_second, || self.context.instant())
+    }
+
     /// Ends a session: tells features, takes it off its account, and gives what it did not take back to the account.
     /// `unwritten`: what the connection loop had taken and not written, in order.
     pub fn end(self: &Arc<Self>, session: &Arc<Session>, unwritten: Vec<Item>) {

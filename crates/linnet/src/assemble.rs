@@ -47,6 +47,8 @@ pub(crate) async fn kernel(config: &Config) -> anyhow::Result<Arc<Kernel>> {
         registration: config.registration,
         contacts: config.contacts.clone(),
         push: config.push,
+        stanzas_per_second: config.stanzas_per_second,
+        strangers_per_hour: config.strangers_per_hour,
         iterations: ITERATIONS,
         version: VERSION,
     };

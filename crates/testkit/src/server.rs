@@ -35,6 +35,8 @@ pub fn settings() -> Settings {
         registration: false,
         contacts: Vec::new(),
         push: PushSummary::default(),
+        stanzas_per_second: kernel::limits::STANZAS_PER_SECOND,
+        strangers_per_hour: kernel::limits::STRANGERS_PER_HOUR,
         iterations: 1,
         version: "1.0-test",
     }

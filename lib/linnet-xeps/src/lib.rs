@@ -16,7 +16,7 @@
 //!   [`notify`]: which chats notify (XEP-0492). [`ping`]: ping (XEP-0199).
 //! - [`private`]: private XML storage (XEP-0049). [`push`]: push notifications (XEP-0357).
 //!   [`register`]: in-band registration (XEP-0077).
-//!   [`roster`]: roster (RFC 6121 §2). [`rsm`]: result sets (XEP-0059).
+//!   [`reports`]: reports with a block (XEP-0377). [`roster`]: roster (RFC 6121 §2). [`rsm`]: result sets (XEP-0059).
 //!   [`stanza_id`]: stanza and origin ids (XEP-0359).
 //! - [`time`]: entity time (XEP-0202). [`vcard`]: vcard-temp (XEP-0054). [`version`]: software version (XEP-0092).
 
@@ -44,6 +44,7 @@ pub mod ping;
 pub mod private;
 pub mod push;
 pub mod register;
+pub mod reports;
 pub mod roster;
 pub mod rsm;
 pub mod stanza_id;

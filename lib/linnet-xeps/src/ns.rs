@@ -118,3 +118,5 @@ pub const PUBSUB: &str = "http://jabber.org/protocol/pubsub";
 pub const PUBLISH_OPTIONS: &str = "http://jabber.org/protocol/pubsub#publish-options";
 /// Jingle message initiation: calls that ring (XEP-0353).
 pub const JINGLE_MESSAGE: &str = "urn:xmpp:jingle-message:0";
+/// Reports with a block (XEP-0377).
+pub const REPORTING: &str = "urn:xmpp:reporting:1";

@@ -1,7 +1,7 @@
 //! The list, asked for and changed (XEP-0191 §3.2 to §3.4).
 
 use super::{BlockList, ENTRIES, TABLE};
-use crate::{marks, presence, roster::Roster};
+use crate::{marks, presence, reports, roster::Roster};
 use bytes::Bytes;
 use kernel::Turn;
 use linnet_xeps::{
@@ -42,6 +42,10 @@ pub(super) fn block(turn: &mut Turn<'_>) -> Result<Bytes, StanzaError> {
     }
     store(turn, after);
     push(turn, wanted.to_bytes());
+    let stanza = turn.stanza.clone();
+    if let Some(block) = stanza.payload() {
+        reports::take(turn, block);
+    }
     Ok(Bytes::new())
 }
 

@@ -88,6 +88,21 @@ pub(crate) const KEYS: &[Key] = &[
     ),
     key(
         "limits",
+        "stanzas_per_second",
+        "number, 0 for no limit",
+        "`5000`",
+        "Stanzas that the clients of one account may send, all together; who sends more is read more slowly.",
+    ),
+    key(
+        "limits",
+        "strangers_per_hour",
+        "number, 0 for no limit",
+        "`200`",
+        "People outside of its roster whom one account may write to or ask for a subscription; further ones are refused \
+         for a while.",
+    ),
+    key(
+        "limits",
         "logins_per_minute",
         "number, 0 for no limit",
         "`30`",

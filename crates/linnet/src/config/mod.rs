@@ -11,7 +11,10 @@ use edge::{
     limits::{Limits, Network},
     listener::Kind,
 };
-use kernel::PushSummary;
+use kernel::{
+    PushSummary,
+    limits::{STANZAS_PER_SECOND, STRANGERS_PER_HOUR},
+};
 use linnet_xmpp::Jid;
 use std::{
     fmt,
@@ -41,6 +44,10 @@ pub(crate) struct Config {
     pub(crate) contacts: Vec<(String, Vec<String>)>,
     /// What app servers are told in push notifications.
     pub(crate) push: PushSummary,
+    /// Stanzas of one account in a second.
+    pub(crate) stanzas_per_second: u32,
+    /// People outside of its roster whom one account may write to in an hour.
+    pub(crate) strangers_per_hour: u32,
     /// What clients may do.
     pub(crate) limits: Limits,
     /// What is logged.
@@ -119,6 +126,8 @@ impl Config {
             registration: top.flag("registration")?.unwrap_or(false),
             contacts: contacts(&reader.section("contacts")?)?,
             push: push(&reader.section("push")?)?,
+            stanzas_per_second: count(&reader.section("limits")?, "stanzas_per_second", STANZAS_PER_SECOND)?,
+            strangers_per_hour: count(&reader.section("limits")?, "strangers_per_hour", STRANGERS_PER_HOUR)?,
             limits: limits(&reader.section("limits")?)?,
             log,
             log_json,
@@ -227,6 +236,15 @@ fn push(section: &Section<'_>) -> Result<PushSummary, ConfigError> {
         sender: section.flag("sender")?.unwrap_or(usual.sender),
         body: section.flag("body")?.unwrap_or(usual.body),
     })
+}
+
+/// A number of things, 0 for no limit.
+fn count(section: &Section<'_>, name: &str, usual: u32) -> Result<u32, ConfigError> {
+    let Some(said) = section.number(name)? else { return Ok(usual) };
+    u32::try_from(said.value)
+        .ok()
+        .filter(|value| *value <= 1_000_000)
+        .ok_or_else(|| said.error(format!("'{name}' must be between 0 and 1000000")))
 }
 
 fn limits(section: &Section<'_>) -> Result<Limits, ConfigError> {
