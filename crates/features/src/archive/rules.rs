@@ -41,11 +41,12 @@ fn is_content(node: Node<'_>) -> bool {
 
 /// Whether a payload is content that only its receivers can read: OMEMO in both forms (0384), OX (0373), OpenPGP (0027).
 pub(crate) fn is_encrypted(node: Node<'_>) -> bool {
-    match (node.ns(), node.name()) {
-        ("eu.siacs.conversations.axolotl" | "urn:xmpp:omemo:1" | "urn:xmpp:omemo:2", "encrypted") => true,
-        ("urn:xmpp:openpgp:0", "openpgp") | ("jabber:x:encrypted", "x") => true,
-        _ => false,
-    }
+    matches!(
+        (node.ns(), node.name()),
+        ("eu.siacs.conversations.axolotl" | "urn:xmpp:omemo:1" | "urn:xmpp:omemo:2", "encrypted")
+            | ("urn:xmpp:openpgp:0", "openpgp")
+            | ("jabber:x:encrypted", "x")
+    )
 }
 
 #[cfg(test)]
