@@ -12,7 +12,9 @@ pub mod entity;
 mod marks;
 pub mod messages;
 pub mod offline;
+pub mod pep;
 pub mod presence;
+pub mod pubsub;
 pub mod push;
 pub mod registration;
 pub mod reports;
@@ -40,6 +42,8 @@ pub static FEATURES: &[&Feature] = &[
     &push::FEATURE,
     &requests::FEATURE,
     &offline::FEATURE,
+    &pubsub::FEATURE,
+    &pep::FEATURE,
     &discovery::FEATURE,
     &entity::FEATURE,
     &storage::FEATURE,

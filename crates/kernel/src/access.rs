@@ -31,6 +31,11 @@ pub fn is_admin(kernel: &Kernel, actor: &Jid) -> bool {
     kernel.settings.admins.iter().any(|admin| admin.as_str() == actor.bare_str())
 }
 
+/// Whether an actor has an account at one of our domains.
+pub fn is_ours(kernel: &Kernel, actor: &Jid) -> bool {
+    actor.local().is_some() && kernel.serves(actor.domain())
+}
+
 /// How an actor stands to an account.
 pub fn relation(kernel: &Kernel, account: &Account, actor: &Jid) -> Relation {
     if actor.bare_str() == account.address.as_str() {

@@ -468,7 +468,7 @@ fn finish(kernel: &Arc<Kernel>, pending: Pending, result: Result<Outcome, StoreE
 /// Tells who sent what failed, or which owner asked for it.
 fn answer_failure(kernel: &Kernel, cause: Option<&Cause>, effects: &Effects, result: &Result<Outcome, StoreError>) {
     let error = match result {
-        Ok(_) => StanzaError::new(Condition::Conflict),
+        Ok(_) => effects.unmet.clone().unwrap_or_else(|| StanzaError::new(Condition::Conflict)),
         Err(StoreError::Full) => StanzaError::new(Condition::ResourceConstraint)
             .class(Class::Wait)
             .text("the server's disk is full; nothing was changed"),

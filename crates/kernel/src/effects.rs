@@ -2,7 +2,7 @@
 //! or none; deliveries are performed after the writes are durable, in the order in which effects were handed over.
 
 use crate::{mailbox::Item, outbox::Emission, owner::Owner, session::Session};
-use linnet_xmpp::{Stanza, stream::StreamError};
+use linnet_xmpp::{Stanza, StanzaError, stream::StreamError};
 use parking_lot::Mutex;
 use smallvec::SmallVec;
 use std::{fmt, sync::Arc};
@@ -13,6 +13,8 @@ use store::{Condition, Future, Write};
 pub struct Effects {
     /// What must hold for the writes.
     pub conditions: Vec<Condition>,
+    /// What the sender is told if that does not hold; conflict where nothing is said.
+    pub unmet: Option<StanzaError>,
     /// What becomes durable, in one transaction.
     pub writes: Vec<Write>,
     /// What is written beside it, and whose failure fails nothing else.

@@ -33,8 +33,11 @@ pub struct Service {
     /// What it keeps in memory for each address with a local part; `None`: there are no such addresses.
     pub rooms: Option<&'static [Part]>,
     /// Takes messages and presence. `None`: messages are refused, presence is ignored.
-    pub receive: Option<fn(&mut Turn<'_>) -> Result<(), Refusal>>,
+    pub receive: Option<Receive>,
 }
+
+/// Takes a message or presence in a service's name.
+pub type Receive = fn(&mut Turn<'_>) -> Result<(), Refusal>;
 
 /// A document of a service's state: its type, and where it comes from.
 #[derive(Debug, Clone, Copy)]

@@ -11,7 +11,7 @@ use crate::{
     owner::Owner,
     session::Session,
 };
-use linnet_xmpp::{Jid, Stanza, stream::StreamError};
+use linnet_xmpp::{Jid, Stanza, StanzaError, stream::StreamError};
 use smallvec::SmallVec;
 use std::{
     any::{Any, TypeId},
@@ -47,6 +47,7 @@ impl std::fmt::Debug for Turn<'_> {
 #[derive(Debug, Default)]
 pub(crate) struct Changes {
     conditions: Vec<Condition>,
+    unmet: Option<StanzaError>,
     writes: Vec<Write>,
     notes: Vec<Write>,
     documents: Vec<(TypeId, Document)>,
@@ -108,6 +109,12 @@ impl<'a> Turn<'a> {
     /// Demands something of the store for all writes of this stanza.
     pub fn require(&mut self, condition: Condition) {
         self.changes.conditions.push(condition);
+    }
+
+    /// The same, and says what the sender is told where it does not hold; conflict where nothing is said.
+    pub fn require_or(&mut self, condition: Condition, error: StanzaError) {
+        self.changes.conditions.push(condition);
+        self.changes.unmet = Some(error);
     }
 
     /// Writes something, together with all other writes of this stanza.
@@ -245,6 +252,7 @@ impl Changes {
     /// Applies what hooks left, in memory at once and in `effects` for the store and the mailboxes.
     pub(crate) fn apply(self, owner: &Arc<Owner>, account: &mut Account, effects: &mut Effects) {
         effects.conditions.extend(self.conditions);
+        effects.unmet = effects.unmet.take().or(self.unmet);
         effects.writes.extend(self.writes);
         effects.notes.extend(self.notes);
         effects.changes_documents |= !self.documents.is_empty();

@@ -110,6 +110,12 @@ impl HashSet {
         Ok(HashSet { hashes: hashes.iter().map(|hash| (hash.name().to_owned(), hash.base64(&input))).collect() })
     }
 
+    /// Whether an answer has one of the hashes that were told. False also where none of them is known here.
+    pub fn proves(&self, info: &Info) -> bool {
+        let known: Vec<Hash> = self.hashes.iter().filter_map(|(name, _)| Hash::named(name)).collect();
+        HashSet::of(info, &known).is_ok_and(|set| set.hashes.iter().any(|hash| self.hashes.contains(hash)))
+    }
+
     /// The disco#info nodes to ask for it (XEP-0390 §4.3).
     pub fn disco_nodes(&self) -> impl Iterator<Item = String> + '_ {
         self.hashes.iter().map(|(name, value)| format!("{}#{name}.{value}", ns::CAPS2))

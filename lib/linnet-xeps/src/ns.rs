@@ -120,3 +120,17 @@ pub const PUBLISH_OPTIONS: &str = "http://jabber.org/protocol/pubsub#publish-opt
 pub const JINGLE_MESSAGE: &str = "urn:xmpp:jingle-message:0";
 /// Reports with a block (XEP-0377).
 pub const REPORTING: &str = "urn:xmpp:reporting:1";
+/// What owners of nodes ask (XEP-0060 §8).
+pub const PUBSUB_OWNER: &str = "http://jabber.org/protocol/pubsub#owner";
+/// Notifications (XEP-0060 §7.1.2.1).
+pub const PUBSUB_EVENT: &str = "http://jabber.org/protocol/pubsub#event";
+/// Conditions of errors (XEP-0060 §11).
+pub const PUBSUB_ERRORS: &str = "http://jabber.org/protocol/pubsub#errors";
+/// FORM_TYPE of a node's configuration (XEP-0060 §16.4.4).
+pub const PUBSUB_NODE_CONFIG: &str = "http://jabber.org/protocol/pubsub#node_config";
+/// FORM_TYPE of a node's meta-data (XEP-0060 §16.4.5).
+pub const PUBSUB_META_DATA: &str = "http://jabber.org/protocol/pubsub#meta-data";
+/// FORM_TYPE of the options of a subscription (XEP-0060 §16.4.2).
+pub const PUBSUB_SUBSCRIBE_OPTIONS: &str = "http://jabber.org/protocol/pubsub#subscribe_options";
+/// FORM_TYPE of the approval of a subscription (XEP-0060 §8.6).
+pub const PUBSUB_SUBSCRIBE_AUTHORIZATION: &str = "http://jabber.org/protocol/pubsub#subscribe_authorization";

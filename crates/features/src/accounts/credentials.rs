@@ -2,7 +2,7 @@
 
 use crate::{
     codec::{Decoder, Encoder},
-    devices, presence,
+    devices, presence, pubsub,
 };
 use bytes::Bytes;
 use kernel::{Kernel, account::Document, command::CommandError, context::blocking};
@@ -155,6 +155,7 @@ pub async fn remove(kernel: &Arc<Kernel>, account: &Jid) -> Result<(), CommandEr
     let owner = kernel.owner(account).await?;
     kernel.expel(&owner, &StreamError::new(StreamCondition::NotAuthorized).text("this account was removed"));
     kernel.act(&owner, true, presence::part_from_all);
+    pubsub::leave(kernel, account).await;
     let name: Box<str> = account.bare_str().into();
     let conditions = vec![Condition::AccountExists(name.clone())];
     match kernel.apply_to(&owner, conditions, vec![Write::AccountRemove { owner: name }]).await? {

@@ -1,7 +1,7 @@
 //! Service discovery of the server and of accounts (XEP-0030), the server's capabilities (XEP-0115) and its contact
 //! addresses (XEP-0157). What is announced is what the features declare.
 
-use crate::{commands, offline};
+use crate::{commands, offline, pubsub};
 use bytes::Bytes;
 use kernel::{
     Feature, Hook, Kernel, Turn,
@@ -133,9 +133,11 @@ fn info(turn: &mut Turn<'_>) -> Result<Bytes, StanzaError> {
         (At::Server, Some(node)) => commands::info(turn, node).ok_or(Condition::ItemNotFound)?,
         (At::Own, Some(ns::OFFLINE)) => offline::info(turn),
         (At::Service(_), None) => service_info(turn).ok_or(Condition::ItemNotFound)?,
+        (At::Own | At::Account, Some(node)) => pubsub::disco::info(turn, node)?,
         (_, Some(_)) => return Err(Condition::ItemNotFound.into()),
         (_, None) => {
-            let mut info = Info { identities: vec![Identity::new("account", "registered", "")], ..Info::default() };
+            let identities = vec![Identity::new("account", "registered", ""), Identity::new("pubsub", "pep", "")];
+            let mut info = Info { identities, ..Info::default() };
             info.features = features(turn.kernel, |feature| feature.account_features);
             info
         }

@@ -1,5 +1,6 @@
 //! To which sessions a message goes: RFC 6121 §8.5.2, §8.5.3, summed up in its table 1 (§8.5.4).
 
+use crate::pubsub;
 use kernel::{Attached, Turn, hooks::Refusal};
 use linnet_xmpp::{
     Jid, StanzaError, ns,
@@ -18,6 +19,9 @@ pub(super) fn matches_or_is_bare(turn: &Turn<'_>) -> bool {
 }
 
 pub(super) fn deliver(turn: &mut Turn<'_>, row: u64) -> Result<(), Refusal> {
+    if is_own(turn) && pubsub::authorize::answered(turn)? {
+        return Ok(());
+    }
     if let Some(attached) = named(turn) {
         // D: to the session named, whatever its priority.
         turn.deliver_row(attached, row);
@@ -33,6 +37,11 @@ pub(super) fn deliver(turn: &mut Turn<'_>, row: u64) -> Result<(), Refusal> {
         (Type::Error, _) | (Type::Headline, false) => Err(Refusal::Silent),
         _ => Err(StanzaError::new(Condition::ServiceUnavailable).into()),
     }
+}
+
+/// Whether it is from the account to itself: so owners answer who may subscribe to their nodes (XEP-0060 §8.6).
+fn is_own(turn: &Turn<'_>) -> bool {
+    turn.stanza.to.as_ref().is_none_or(Jid::is_bare) && turn.actor().bare_str() == turn.account.address.as_str()
 }
 
 /// A for headlines: every session that takes messages.

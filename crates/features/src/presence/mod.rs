@@ -81,7 +81,7 @@ fn contacts(turn: &Turn<'_>, wanted: impl Fn(&crate::roster::Contact) -> bool) -
 }
 
 /// Those that the account has not blocked.
-fn unblocked(turn: &Turn<'_>, mut jids: Vec<Jid>) -> Vec<Jid> {
+pub(crate) fn unblocked(turn: &Turn<'_>, mut jids: Vec<Jid>) -> Vec<Jid> {
     if let Some(list) = turn.document::<BlockList>() {
         jids.retain(|jid| !list.blocks(jid));
     }

@@ -2,7 +2,7 @@
 
 use super::{hide_from, say, show_to, table};
 use crate::{
-    marks,
+    marks, pep,
     roster::{self, Contact, Roster},
 };
 use bytes::Bytes;
@@ -91,7 +91,10 @@ fn subscription(turn: &mut Turn<'_>) {
         say(turn, ty, &from);
     }
     match (before.from, does.state.from) {
-        (false, true) => show_to(turn, &from),
+        (false, true) => {
+            show_to(turn, &from);
+            pep::approved(turn, &from);
+        }
         (true, false) => hide_from(turn, &from),
         _ => {}
     }

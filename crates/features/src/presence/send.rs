@@ -3,7 +3,7 @@
 use super::{audience, contacts, from_account, hide_from, priority, show_to, table, tell_own, unblocked};
 use crate::{
     blocking::BlockList,
-    entity, marks,
+    entity, marks, pep,
     roster::{self, Contact, Roster, State},
 };
 use kernel::{
@@ -58,6 +58,7 @@ fn available(turn: &mut Turn<'_>, session: &Attached, stanza: &Stanza) -> Result
     if is_initial {
         greet(turn, session);
     }
+    pep::told(turn, session, stanza);
     if priority >= 0 && !session.takes_messages() && !session.has(marks::FETCHES) {
         turn.catch_up(session);
     }
@@ -158,6 +159,7 @@ fn subscription(turn: &mut Turn<'_>, stanza: &mut Stanza, to: Jid) -> Result<Onw
     if !before.from && state.from {
         // §3.1.5: the contact sees the user from now on. The order of the lane puts it behind the approval.
         show_to(turn, &to);
+        pep::approved(turn, &to);
     }
     Ok(Onward::Forward)
 }

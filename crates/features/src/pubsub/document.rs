@@ -1,0 +1,333 @@
+//! The nodes of an account or service as they are kept: with configuration, affiliations and subscriptions in memory, a
+//! row each in the store; the items in the store alone, a row each, those of a node under one second key.
+
+use crate::codec::{Decoder, Encoder};
+use bytes::Bytes;
+use kernel::{Turn, account::Document, hooks::Source};
+use linnet_xeps::{
+    pubsub::{Affiliation, SubscriptionState},
+    pubsub_config::{AccessModel, Config, Options, PublishModel, SendLast},
+};
+use linnet_xmpp::Jid;
+use std::{
+    any::TypeId,
+    collections::BTreeMap,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+use store::{MapRow, MapTable, Write};
+
+/// Nodes by name.
+const NODES: MapTable = MapTable("pubsub-nodes");
+/// Items by node and id.
+pub(crate) const ITEMS: MapTable = MapTable("pubsub-items");
+
+/// All nodes of an account or service.
+#[derive(Debug, Default, Clone)]
+pub struct Nodes(BTreeMap<Box<str>, Arc<Node>>);
+
+/// A node.
+#[derive(Debug, Clone)]
+pub struct Node {
+    /// Its name.
+    pub name: Box<str>,
+    /// Who made it.
+    pub creator: Jid,
+    /// When.
+    pub created: SystemTime,
+    /// How it is set up.
+    pub config: Config,
+    /// By bare address; of an account's nodes without the account itself, which owns them all.
+    pub affiliations: Vec<(Jid, Affiliation)>,
+    /// One for each address.
+    pub subscriptions: Vec<Subscription>,
+    /// Changes of its items since it was loaded: whoever reads items without the lock sees by it that they are new still.
+    changes: Arc<AtomicU64>,
+}
+
+/// A subscription: pending or in force.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Subscription {
+    /// Bare or full.
+    pub jid: Jid,
+    /// Its state.
+    pub state: SubscriptionState,
+    /// Its options.
+    pub options: Options,
+}
+
+impl Nodes {
+    /// What [`kernel::Hook::Document`] says of them.
+    pub(crate) const SOURCE: Source = Source::Map(NODES, decode_all);
+
+    pub(crate) const NONE: &Nodes = &Nodes(BTreeMap::new());
+
+    pub(crate) fn type_id() -> TypeId {
+        TypeId::of::<Nodes>()
+    }
+
+    /// The node with this name.
+    pub fn get(&self, name: &str) -> Option<&Arc<Node>> {
+        self.0.get(name)
+    }
+
+    /// All, by name.
+    pub fn iter(&self) -> impl Iterator<Item = &Arc<Node>> {
+        self.0.values()
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Keeps a node as it is now, in memory and in the store.
+    pub(crate) fn put(&self, turn: &mut Turn<'_>, node: Node) -> Arc<Node> {
+        let (node, owner) = (Arc::new(node), turn.account.address.as_str().into());
+        turn.write(Write::MapPut { table: NODES, owner, key: node.name.clone(), second: None, value: node.encode() });
+        let mut nodes = self.clone();
+        nodes.0.insert(node.name.clone(), node.clone());
+        turn.set(nodes);
+        node
+    }
+
+    /// Removes nodes with all that is in them.
+    pub(crate) fn remove(&self, turn: &mut Turn<'_>, names: &[Box<str>]) {
+        let mut nodes = self.clone();
+        let owner = turn.account.address.clone();
+        for name in names {
+            nodes.0.remove(name);
+            turn.write(Write::MapRemove { table: NODES, owner: owner.as_str().into(), key: name.clone() });
+            turn.write(trim(&owner, name, 0));
+        }
+        turn.set(nodes);
+    }
+}
+
+fn decode_all(rows: Vec<MapRow>) -> Document {
+    let node = |row: MapRow| Some((row.key.clone(), Arc::new(Node::decode(&row)?)));
+    Arc::new(Nodes(rows.into_iter().filter_map(node).collect()))
+}
+
+impl Node {
+    pub(crate) fn new(name: &str, creator: Jid, created: SystemTime, config: Config) -> Node {
+        let (affiliations, subscriptions) = (Vec::new(), Vec::new());
+        Node { name: name.into(), creator, created, config, affiliations, subscriptions, changes: Arc::default() }
+    }
+
+    pub(crate) fn subscription(&self, jid: &Jid) -> Option<&Subscription> {
+        self.subscriptions.iter().find(|subscription| subscription.jid == *jid)
+    }
+
+    /// Whether one of somebody's addresses has a subscription in force.
+    pub(crate) fn is_subscribed(&self, bare: &str) -> bool {
+        let is = |one: &Subscription| one.state == SubscriptionState::Subscribed && one.jid.bare_str() == bare;
+        self.subscriptions.iter().any(is)
+    }
+
+    pub(crate) fn set_affiliation(&mut self, bare: &Jid, affiliation: Affiliation) {
+        self.affiliations.retain(|(jid, _)| jid != bare);
+        if affiliation != Affiliation::None {
+            self.affiliations.push((bare.clone(), affiliation));
+        }
+    }
+
+    /// Counts a change of the items.
+    pub(crate) fn changed(&self) {
+        self.changes.fetch_add(1, Ordering::AcqRel);
+    }
+
+    pub(crate) fn changes(&self) -> u64 {
+        self.changes.load(Ordering::Acquire)
+    }
+
+    /// How many items are kept.
+    pub(crate) fn capacity(&self) -> u64 {
+        self.config.max_items.min(super::limits::ITEMS)
+    }
+
+    fn encode(&self) -> Bytes {
+        let config = &self.config;
+        let flags = [
+            config.persist,
+            config.deliver_payloads,
+            config.deliver_notifications,
+            config.subscribe,
+            config.notify_config,
+            config.notify_delete,
+            config.notify_retract,
+            config.notify_sub,
+            config.headlines,
+        ];
+        let bits = flags.iter().enumerate().fold(0, |bits, (at, flag)| bits | u64::from(*flag) << at);
+        let mut out = Encoder::default().byte(VERSION).text(self.creator.as_str()).number(seconds(self.created));
+        out = [&config.title, &config.description, &config.ty, &config.language]
+            .iter()
+            .fold(out, |out, text| out.text(text));
+        out = out.byte(config.access as u8).byte(config.publish as u8).byte(config.send_last as u8).number(bits);
+        out = [config.max_items, config.expire_seconds, config.max_payload]
+            .iter()
+            .fold(out, |out, value| out.number(*value));
+        out = config.groups.iter().fold(out.number(config.groups.len() as u64), |out, group| out.text(group));
+        out = out.number(self.affiliations.len() as u64);
+        out = self
+            .affiliations
+            .iter()
+            .fold(out, |out, (jid, affiliation)| out.text(jid.as_str()).byte(*affiliation as u8));
+        out = out.number(self.subscriptions.len() as u64);
+        let subscription = |out: Encoder, one: &Subscription| {
+            out.text(one.jid.as_str()).byte(one.state as u8).byte(u8::from(one.options.deliver))
+        };
+        self.subscriptions.iter().fold(out, subscription).finish()
+    }
+
+    fn decode(row: &MapRow) -> Option<Node> {
+        let mut value = Decoder(&row.value);
+        if value.byte()? != VERSION {
+            return None;
+        }
+        let creator = Jid::parse(value.text()?).ok()?;
+        let created = UNIX_EPOCH + Duration::from_secs(value.number()?);
+        let [title, description, ty, language] =
+            [value.text()?, value.text()?, value.text()?, value.text()?].map(str::to_owned);
+        let access = *AccessModel::ALL.get(usize::from(value.byte()?))?;
+        let publish = *PublishModel::ALL.get(usize::from(value.byte()?))?;
+        let send_last = *SendLast::ALL.get(usize::from(value.byte()?))?;
+        let bits = value.number()?;
+        let flag = |at: u32| bits & 1 << at != 0;
+        let [max_items, expire_seconds, max_payload] = [value.number()?, value.number()?, value.number()?];
+        let groups = list(&mut value, |value| value.text().map(str::to_owned))?;
+        let config = Config {
+            title,
+            description,
+            ty,
+            language,
+            access,
+            groups,
+            publish,
+            max_items,
+            persist: flag(0),
+            expire_seconds,
+            deliver_payloads: flag(1),
+            deliver_notifications: flag(2),
+            subscribe: flag(3),
+            notify_config: flag(4),
+            notify_delete: flag(5),
+            notify_retract: flag(6),
+            notify_sub: flag(7),
+            headlines: flag(8),
+            max_payload,
+            send_last,
+        };
+        let mut node = Node::new(&row.key, creator, created, config);
+        node.affiliations = list(&mut value, |value| {
+            Some((Jid::parse(value.text()?).ok()?, *Affiliation::ALL.get(usize::from(value.byte()?))?))
+        })?;
+        node.subscriptions = list(&mut value, |value| {
+            let jid = Jid::parse(value.text()?).ok()?;
+            let state = *SubscriptionState::ALL.get(usize::from(value.byte()?))?;
+            Some(Subscription { jid, state, options: Options { deliver: value.byte()? != 0 } })
+        })?;
+        Some(node)
+    }
+}
+
+/// The form in which nodes are stored.
+const VERSION: u8 = 1;
+
+fn list<T>(value: &mut Decoder<'_>, mut one: impl FnMut(&mut Decoder<'_>) -> Option<T>) -> Option<Vec<T>> {
+    let count = value.number()?;
+    (0..count).map(|_| one(value)).collect()
+}
+
+fn seconds(time: SystemTime) -> u64 {
+    time.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs()
+}
+
+/// An item as it is stored.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stored {
+    /// Its id.
+    pub id: String,
+    /// Who published it, bare.
+    pub publisher: String,
+    /// When.
+    pub published: SystemTime,
+    /// One canonical element under `jabber:client`; empty where there is none.
+    pub payload: Bytes,
+}
+
+/// The second key of a node's items. A line break is in no address.
+pub(crate) fn group(owner: &Jid, node: &str) -> Box<str> {
+    format!("{}\n{node}", owner.bare_str()).into()
+}
+
+/// The key of an item: the length keeps node and id apart, whatever is in them.
+pub(crate) fn item_key(node: &str, id: &str) -> Box<str> {
+    format!("{}:{node}{id}", node.len()).into()
+}
+
+/// Keeps the newest items of a node.
+pub(crate) fn trim(owner: &Jid, node: &str, keep: u64) -> Write {
+    Write::MapTrim { table: ITEMS, owner: owner.bare_str().into(), second: group(owner, node), keep }
+}
+
+impl Stored {
+    pub(crate) fn put(&self, owner: &Jid, node: &str) -> Write {
+        let value =
+            Encoder::default().byte(VERSION).text(&self.publisher).number(seconds(self.published)).bytes(&self.payload);
+        Write::MapPut {
+            table: ITEMS,
+            owner: owner.bare_str().into(),
+            key: item_key(node, &self.id),
+            second: Some(group(owner, node)),
+            value: value.finish(),
+        }
+    }
+
+    pub(crate) fn read(node: &str, row: &MapRow) -> Option<Stored> {
+        let id = row.key.strip_prefix(&*item_key(node, ""))?.to_owned();
+        let mut value = Decoder(&row.value);
+        if value.byte()? != VERSION {
+            return None;
+        }
+        let publisher = value.text()?.to_owned();
+        let published = UNIX_EPOCH + Duration::from_secs(value.number()?);
+        Some(Stored { id, publisher, published, payload: row.value.slice_ref(value.bytes()?) })
+    }
+
+    /// Whether its time is over.
+    pub(crate) fn is_expired(&self, config: &Config, now: SystemTime) -> bool {
+        let age = now.duration_since(self.published).unwrap_or_default().as_secs();
+        config.expire_seconds != Config::MAX && age > config.expire_seconds
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nodes_and_items_are_read_as_they_were_written() {
+        let jid = |text| Jid::parse(text).unwrap();
+        let now = UNIX_EPOCH + Duration::from_secs(1_800_000_000);
+        let mut node = Node::new("n", jid("a@b"), now, super::super::config::of_account());
+        node.config.groups = vec!["Friends".into()];
+        node.config.title = "Title".into();
+        node.affiliations.push((jid("c@d"), Affiliation::Outcast));
+        let (state, options) = (SubscriptionState::Pending, Options { deliver: false });
+        node.subscriptions.push(Subscription { jid: jid("c@d/e"), state, options });
+        let row = MapRow { key: "n".into(), sequence: 1, second: None, value: node.encode() };
+        let again = Node::decode(&row).unwrap();
+        assert_eq!(again.config, node.config);
+        assert_eq!((again.affiliations, again.subscriptions), (node.affiliations, node.subscriptions));
+        assert_eq!((again.created, again.creator), (node.created, node.creator));
+
+        let item = Stored { id: "1".into(), publisher: "a@b".into(), published: now, payload: "<a xmlns='b'/>".into() };
+        let Write::MapPut { key, value, .. } = item.put(&jid("a@b"), "n") else { panic!("a row") };
+        assert_eq!(Stored::read("n", &MapRow { key, sequence: 1, second: None, value }), Some(item));
+        assert_ne!(item_key("ab", "c"), item_key("a", "bc"));
+    }
+}

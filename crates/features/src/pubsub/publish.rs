@@ -1,0 +1,163 @@
+//! Publishing and retracting items (XEP-0060 §7).
+
+use super::{
+    access::Host,
+    document::{self, ITEMS, Node, Stored, item_key},
+    limits, nodes, notify,
+};
+use bytes::Bytes;
+use kernel::Turn;
+use linnet_xeps::{
+    forms::Form,
+    ns,
+    pubsub::{Affiliation, Item, error, unsupported},
+    pubsub_config::Config,
+};
+use linnet_xmpp::{StanzaError, stanza::Condition, xml::Writer};
+use std::sync::Arc;
+use store::Write;
+
+/// §7.1.
+pub(super) fn publish(
+    turn: &mut Turn<'_>,
+    name: &str,
+    mut items: Vec<Item>,
+    options: Option<Form>,
+) -> Result<Bytes, StanzaError> {
+    let host = Host::of(turn);
+    if items.len() > 1 {
+        return Err(StanzaError::new(Condition::BadRequest).text("one item at a time (XEP-0060 §7.1.1)"));
+    }
+    if options.as_ref().is_some_and(|form| form.form_type() != Some(ns::PUBLISH_OPTIONS)) {
+        return Err(StanzaError::new(Condition::BadRequest).text("the options are not publish-options"));
+    }
+    let mut item = items.pop();
+    let node = match host.nodes().get(name) {
+        Some(node) => {
+            if !host.may_publish(node) {
+                return Err(Condition::Forbidden.into());
+            }
+            if let Some(form) = &options
+                && host.configured(&node.config, form, true)? != node.config
+            {
+                return Err(nodes::precondition_not_met());
+            }
+            check(node, item.as_ref())?;
+            node.clone()
+        }
+        // XEP-0163 §3: an account's node is made by what is published to it.
+        None if host.is_account() && host.may_create() => {
+            let config = match &options {
+                Some(form) => host.configured(&host.default_config(), form, true)?,
+                None => host.default_config(),
+            };
+            let node = nodes::new(turn, name, config)?;
+            check(&node, item.as_ref())?;
+            host.nodes().put(turn, node)
+        }
+        None if host.is_account() => return Err(Condition::Forbidden.into()),
+        None => return Err(Condition::ItemNotFound.into()),
+    };
+    if let Some(item) = &mut item {
+        item.id.get_or_insert_with(|| format!("{:016x}", turn.kernel.unique()));
+    }
+    keep(turn, &node, item.as_ref());
+    let told = item
+        .clone()
+        .map(|item| Item { payload: if node.config.deliver_payloads { item.payload } else { Bytes::new() }, ..item });
+    notify::tell(turn, &node, notify::items(name, told.as_slice()));
+    Ok(published(name, item.as_ref()))
+}
+
+/// Publishes as the account itself: what other features keep in its nodes. The node is made with `config` if it is not
+/// there; one that is there stays as its owner has set it up. The item has an id.
+///
+/// # Errors
+/// There are too many nodes, or the node takes no such item.
+pub fn store(turn: &mut Turn<'_>, name: &str, item: &Item, config: Config) -> Result<(), StanzaError> {
+    let nodes = Host::of(turn).nodes();
+    let node = match nodes.get(name) {
+        Some(node) => node.clone(),
+        None => {
+            let node = nodes::new(turn, name, config)?;
+            nodes.put(turn, node)
+        }
+    };
+    check(&node, Some(item))?;
+    keep(turn, &node, Some(item));
+    notify::tell(turn, &node, notify::items(name, std::slice::from_ref(item)));
+    Ok(())
+}
+
+/// §7.1.3: whether an item, or none, is what the node takes.
+fn check(node: &Node, item: Option<&Item>) -> Result<(), StanzaError> {
+    let config = &node.config;
+    match item {
+        None if config.persist || config.deliver_payloads => Err(error(Condition::BadRequest, "item-required")),
+        None => Ok(()),
+        Some(_) if !config.persist && !config.deliver_payloads => Err(error(Condition::BadRequest, "item-forbidden")),
+        Some(item) if item.payload.is_empty() && config.deliver_payloads => {
+            Err(error(Condition::BadRequest, "payload-required"))
+        }
+        Some(item) if item.payload.len() as u64 > config.max_payload => {
+            Err(error(Condition::NotAcceptable, "payload-too-big"))
+        }
+        Some(item) if item.id.as_ref().is_some_and(|id| id.len() > limits::NAME_BYTES) => {
+            Err(StanzaError::new(Condition::NotAcceptable).text("the id of the item is too long"))
+        }
+        Some(_) => Ok(()),
+    }
+}
+
+/// Stores an item, if the node keeps any, and lets the oldest go.
+fn keep(turn: &mut Turn<'_>, node: &Arc<Node>, item: Option<&Item>) {
+    node.changed();
+    let Some(item) = item.filter(|_| node.config.persist) else { return };
+    let stored = Stored {
+        id: item.id.clone().unwrap_or_default(),
+        publisher: turn.actor().bare_str().to_owned(),
+        published: turn.now(),
+        payload: item.payload.clone(),
+    };
+    let owner = turn.account.address.clone();
+    turn.write(stored.put(&owner, &node.name));
+    turn.write(document::trim(&owner, &node.name, node.capacity()));
+}
+
+/// §7.1.2: the answer, with the item's id.
+fn published(name: &str, item: Option<&Item>) -> Bytes {
+    let mut out = Writer::new(linnet_xmpp::ns::CLIENT);
+    out.open("pubsub", ns::PUBSUB).open("publish", ns::PUBSUB).attr("node", name);
+    if let Some(item) = item {
+        out.open("item", ns::PUBSUB).attr_opt("id", item.id.as_deref()).close();
+    }
+    out.close().close();
+    out.finish()
+}
+
+/// §7.2. Owners and publishers may; what is not there is item-not-found, as the store says.
+pub(super) fn retract(turn: &mut Turn<'_>, name: &str, notify: bool, ids: &[String]) -> Result<Bytes, StanzaError> {
+    let host = Host::of(turn);
+    let node = host.node(name)?;
+    if !matches!(host.affiliation(node, host.actor), Affiliation::Owner | Affiliation::Publisher) {
+        return Err(Condition::Forbidden.into());
+    }
+    if ids.is_empty() {
+        return Err(error(Condition::BadRequest, "item-required"));
+    }
+    if !node.config.persist {
+        return Err(unsupported("persistent-items"));
+    }
+    node.changed();
+    let owner: Box<str> = turn.account.address.as_str().into();
+    for id in ids {
+        let key = item_key(name, id);
+        let condition = store::Condition::MapExists(ITEMS, owner.clone(), key.clone());
+        turn.require_or(condition, Condition::ItemNotFound.into());
+        turn.write(Write::MapRemove { table: ITEMS, owner: owner.clone(), key });
+    }
+    if notify || node.config.notify_retract {
+        notify::tell(turn, node, notify::retracted(name, ids));
+    }
+    Ok(Bytes::new())
+}
