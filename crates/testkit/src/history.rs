@@ -271,12 +271,15 @@ impl<'a> Judge<'a> {
 
     /// Notes the id under which an account knows a message. False: it has another already.
     fn name(&mut self, account: &'a str, at: &str, id: u64, stanza_id: &'a str) -> bool {
-        let known = self.messages.get(&id).filter(|message| message.concerns(account) && !message.refused);
+        // What nobody keeps may have come before its session ended and it was refused.
+        let stands = |message: &&Message<'_>| !message.refused || !message.kept;
+        let known = self.messages.get(&id).filter(|message| message.concerns(account)).filter(stands);
         if known.is_none() {
             self.faults.insert(Fault::Leaked { id, at: at.to_owned() });
         }
         // What is not kept has none, or one of its own each time.
-        known.is_some_and(|message| !message.kept) || *self.ids.entry((account, id)).or_insert(stanza_id) == stanza_id
+        known.is_some_and(|message| !message.kept)
+            || *self.ids.entry((account, id)).or_insert(stanza_id) == stanza_id
     }
 
     fn check_kept(&mut self, id: u64, at: &str) {

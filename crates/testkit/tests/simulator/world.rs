@@ -18,7 +18,7 @@ const USERS: [&str; 4] = ["benvolio", "juliet", "nurse", "romeo"];
 const DEVICES: u64 = 3;
 /// Whether the server knows a message again that an earlier stream of the same sender had brought: only then can a client
 /// send again what it does not know the fate of.
-const KNOWS_REPEATED: bool = false;
+pub(crate) const KNOWS_REPEATED: bool = false;
 
 pub(crate) struct World {
     /// A process: what runs in it ends when it is dropped.
@@ -38,7 +38,7 @@ pub(crate) struct World {
 
 impl World {
     pub(crate) fn new(seed: u64) -> World {
-        let devices = USERS.iter().flat_map(|user| (1..=DEVICES).map(move |n| Device::new(user, n, n != 3)));
+        let devices = USERS.into_iter().flat_map(|user| (1..=DEVICES).map(move |n| Device::new(user, n, n != 3)));
         let mut world = World {
             process: None,
             faulty: Faulty::new(),
@@ -295,6 +295,8 @@ impl World {
         self.history.extend(events);
         if is_over {
             // The server ended the session.
+            let account = self.devices[place].account.to_owned();
+            self.history.push(Event::Ended { account });
             self.cut(place);
         }
     }
@@ -340,7 +342,7 @@ impl World {
             }
         }
         runtime.block_on(async {
-            server.settle().await;
+            server.pass(Duration::from_millis(600)).await;
             server.kernel.stop().await.expect("a store in memory can be closed");
         });
         drop((server, runtime));
