@@ -138,8 +138,8 @@ impl Blobs for Objects {
         })
     }
 
-    fn list(&self) -> Box<dyn BlobNames> {
-        Box::new(Names(self.objects.list(None)))
+    fn list(&self, folder: Option<&str>) -> Box<dyn BlobNames> {
+        Box::new(Names(self.objects.list(folder.map(Path::from).as_ref())))
     }
 
     fn room(&self, bytes: u64) -> Result<(), StoreError> {

@@ -26,8 +26,9 @@ pub trait Blobs: Send + Sync + fmt::Debug + 'static {
     ) -> Future<'a, Result<Option<Box<dyn BlobReader>>, StoreError>>;
     /// Removes a blob, if it is there.
     fn remove<'a>(&'a self, name: &'a str) -> Future<'a, Result<(), StoreError>>;
-    /// Begins to list the names of all blobs, in no order. What is written or removed meanwhile may be in it or not.
-    fn list(&self) -> Box<dyn BlobNames>;
+    /// Begins to list the names of all blobs in a folder (`ab` has `ab/cd`) or in all of them, in no order. What is
+    /// written or removed meanwhile may be in it or not.
+    fn list(&self, folder: Option<&str>) -> Box<dyn BlobNames>;
     /// Whether so many bytes more find room, as far as can be known before they are written: [`StoreError::Full`].
     fn room(&self, bytes: u64) -> Result<(), StoreError>;
     /// Removes what writers left behind that ended with the process, or could not clean up.

@@ -86,8 +86,10 @@ impl Blobs for MemoryBlobs {
         })
     }
 
-    fn list(&self) -> Box<dyn BlobNames> {
-        Box::new(Names(self.state.lock().blobs.keys().cloned().collect()))
+    fn list(&self, folder: Option<&str>) -> Box<dyn BlobNames> {
+        let prefix = folder.map_or_else(String::new, |folder| format!("{folder}/"));
+        let state = self.state.lock();
+        Box::new(Names(state.blobs.keys().filter(|name| name.starts_with(&prefix)).cloned().collect()))
     }
 
     fn room(&self, bytes: u64) -> Result<(), StoreError> {
@@ -160,7 +162,7 @@ mod tests {
 
     #[tokio::test]
     async fn fulfils_the_contract() {
-        blobs::run(|| MemoryBlobs::new()).await;
+        blobs::run(MemoryBlobs::new).await;
     }
 
     #[tokio::test]

@@ -46,7 +46,11 @@ async fn get(blobs: &dyn Blobs, name: &str, from: u64, to: u64) -> Option<Vec<u8
 }
 
 async fn names(blobs: &dyn Blobs) -> Vec<Box<str>> {
-    let mut list = blobs.list();
+    names_in(blobs, None).await
+}
+
+async fn names_in(blobs: &dyn Blobs, folder: Option<&str>) -> Vec<Box<str>> {
+    let mut list = blobs.list(folder);
     let mut names = Vec::new();
     while let Some(name) = list.next().await.unwrap() {
         names.push(name);
@@ -133,6 +137,9 @@ async fn names_are_listed(blobs: &dyn Blobs) {
     blobs.remove("ab/2").await.unwrap();
     let all = names(blobs).await;
     assert_eq!(all.iter().map(AsRef::as_ref).collect::<Vec<&str>>(), ["ab/1", "b", "cd/1"]);
+    assert_eq!(names_in(blobs, Some("cd")).await, ["cd/1".into()]);
+    assert!(names_in(blobs, Some("a")).await.is_empty());
+    assert!(names_in(blobs, Some("ab/1")).await.is_empty());
 }
 
 async fn names_are_names(blobs: &dyn Blobs) {
