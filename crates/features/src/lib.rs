@@ -21,6 +21,7 @@ pub mod roster;
 pub mod storage;
 pub mod strangers;
 pub mod streams;
+pub mod upload;
 
 use bytes::Bytes;
 use kernel::{Feature, Kernel};
@@ -44,6 +45,7 @@ pub static FEATURES: &[&Feature] = &[
     &entity::FEATURE,
     &storage::FEATURE,
     &registration::FEATURE,
+    &upload::FEATURE,
     &streams::FEATURE,
     &commands::FEATURE,
 ];

@@ -90,7 +90,7 @@ fn no_crate_uses_another_than_those_it_may() {
 
 /// Tests of a leaf may put it together with what it serves.
 fn may_in_tests(name: &str, other: &str) -> bool {
-    matches!((name, other), ("edge", "features" | "store-sqlite"))
+    matches!((name, other), ("edge", "features" | "store-sqlite") | ("portal", "features"))
 }
 
 #[test]
