@@ -50,7 +50,8 @@ impl Web {
         let folder = std::env::temp_dir().join(format!("linnet-edge-http-{}-{number}", std::process::id()));
         std::fs::create_dir_all(&folder).unwrap();
         let certificate = Certificate::self_signed(&folder, &["localhost".to_owned()]).unwrap();
-        let listeners = [Kind::Http, Kind::Https].map(|kind| Listener::bind("127.0.0.1:0".parse().unwrap(), kind).unwrap());
+        let listeners =
+            [Kind::Http, Kind::Https].map(|kind| Listener::bind("127.0.0.1:0".parse().unwrap(), kind).unwrap());
         let [plain, secure] = [0, 1].map(|at: usize| listeners[at].address().unwrap());
         let router = Router::new().route("/", get(|| async { "hello" })).route(
             "/slow",

@@ -334,7 +334,10 @@ async fn other_methods_change_nothing() {
     for method in ["DELETE", "POST", "PATCH", "TRACE", "PROPFIND"] {
         let request = Request::builder().method(method).uri(&slot.path).header(header::AUTHORIZATION, &slot.token);
         let answer = world.send(request.body(Body::empty()).unwrap()).await;
-        assert_eq!((answer.status(), said(&answer, "allow")), (StatusCode::METHOD_NOT_ALLOWED, "OPTIONS, HEAD, GET, PUT"));
+        assert_eq!(
+            (answer.status(), said(&answer, "allow")),
+            (StatusCode::METHOD_NOT_ALLOWED, "OPTIONS, HEAD, GET, PUT")
+        );
     }
     let options = Request::options(&slot.path).header(header::ORIGIN, "https://chat.example.net");
     let answer = world.send(options.body(Body::empty()).unwrap()).await;

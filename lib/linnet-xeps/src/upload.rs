@@ -47,8 +47,6 @@ pub struct Slot {
     pub get: String,
 }
 
-const NAMES: [&str; 4] = ["message", "profile", "ephemeral", "permanent"];
-
 impl Payload for Request {
     fn read(node: Node<'_>) -> Result<Request, StanzaError> {
         expect(node, "request", ns::UPLOAD)?;
@@ -99,7 +97,8 @@ fn read_purpose(node: Node<'_>) -> Result<Purpose, StanzaError> {
         "permanent" => Purpose::Permanent,
         "ephemeral" => {
             let until = required(node, "expire-before")?;
-            let until = datetime::parse(&until).ok_or_else(|| bad_request("expire-before must be a time (XEP-0082)"))?;
+            let until =
+                datetime::parse(&until).ok_or_else(|| bad_request("expire-before must be a time (XEP-0082)"))?;
             Purpose::Ephemeral(until)
         }
         _ => return Err(StanzaError::new(Condition::FeatureNotImplemented).text("this purpose is not known here")),
@@ -129,11 +128,6 @@ impl Payload for Slot {
     }
 }
 
-/// The features of a service with all purposes (XEP-0363 §5).
-pub fn purpose_features() -> impl Iterator<Item = String> {
-    NAMES.into_iter().map(|name| format!("{}#{name}", ns::UPLOAD_PURPOSE))
-}
-
 /// The application condition of a file that is too large (XEP-0363 §6), with the largest size that is taken.
 pub fn file_too_large(most: u64) -> Bytes {
     let mut out = Writer::new(linnet_xmpp::ns::CLIENT);
@@ -161,7 +155,8 @@ mod tests {
     /// XEP-0363 examples 5, 8, 9 and 10.
     #[test]
     fn requests() {
-        let plain = "<request xmlns='urn:xmpp:http:upload:0' filename='très cool.jpg' size='23456' content-type='image/jpeg'/>";
+        let plain =
+            "<request xmlns='urn:xmpp:http:upload:0' filename='très cool.jpg' size='23456' content-type='image/jpeg'/>";
         let read_plain = read::<Request>(plain).unwrap();
         assert_eq!((read_plain.size, read_plain.purpose), (23456, Purpose::Message));
         assert_eq!(written(&read_plain), plain);
@@ -215,7 +210,8 @@ mod tests {
         let slot = read::<Slot>(text).unwrap();
         assert_eq!(slot.headers.len(), 2);
         assert_eq!(written(&slot), text);
-        let too_large = "<file-too-large xmlns='urn:xmpp:http:upload:0'><max-file-size>20000</max-file-size></file-too-large>";
+        let too_large =
+            "<file-too-large xmlns='urn:xmpp:http:upload:0'><max-file-size>20000</max-file-size></file-too-large>";
         assert_eq!(&file_too_large(20000)[..], too_large.as_bytes());
         let at = UNIX_EPOCH + Duration::from_secs(1_512_344_525);
         assert_eq!(&retry(at)[..], b"<retry xmlns='urn:xmpp:http:upload:0' stamp='2017-12-03T23:42:05Z'/>");

@@ -22,11 +22,7 @@ use std::{ops::Range, time::SystemTime};
 use store::StoreError;
 
 /// Answers a GET, or a HEAD.
-pub(super) async fn get(
-    kernel: &Kernel,
-    request: Request<Box<dyn Incoming>>,
-    is_head: bool,
-) -> Response<Outgoing> {
+pub(super) async fn get(kernel: &Kernel, request: Request<Box<dyn Incoming>>, is_head: bool) -> Response<Outgoing> {
     match find(kernel, request.uri().path()).await {
         Ok(Some((id, file))) => give(kernel, request.headers(), &id, &file, is_head).await.unwrap_or_else(fault),
         // The same for what never was, for what is over, and for a slot that waits.
@@ -39,7 +35,10 @@ async fn find(kernel: &Kernel, path: &str) -> Result<Option<(String, Record)>, S
     let Some((id, name)) = web::path(path) else { return Ok(None) };
     let found = record::find(kernel, FILES, id).await?;
     let now = kernel.context.now();
-    Ok(found.map(|(_, file)| file).filter(|file| file.name == name && !file.is_over(now)).map(|file| (id.to_owned(), file)))
+    Ok(found
+        .map(|(_, file)| file)
+        .filter(|file| file.name == name && !file.is_over(now))
+        .map(|file| (id.to_owned(), file)))
 }
 
 async fn give(
@@ -92,7 +91,11 @@ fn headers(file: &Record, tag: &str, now: SystemTime) -> HeaderMap {
     // RFC 8187: the plain form is for what does not read the other.
     let plain: String = file.name.chars().map(|c| if c.is_ascii() && c != '\\' { c } else { '_' }).collect();
     let encoded = name::encode(&file.name);
-    insert(&mut headers, CONTENT_DISPOSITION, &format!("{disposition}; filename=\"{plain}\"; filename*=UTF-8''{encoded}"));
+    insert(
+        &mut headers,
+        CONTENT_DISPOSITION,
+        &format!("{disposition}; filename=\"{plain}\"; filename*=UTF-8''{encoded}"),
+    );
     insert(&mut headers, ETAG, tag);
     headers.insert(ACCEPT_RANGES, HeaderValue::from_static("bytes"));
     // A copy must not outlive a file that was to vanish.

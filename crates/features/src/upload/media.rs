@@ -50,11 +50,15 @@ mod tests {
 
     #[test]
     fn types_are_well_formed() {
-        for good in ["image/jpeg", "text/plain; charset=utf-8", "application/vnd.oasis.opendocument.text", "a/b;c=\"d e\""] {
+        for good in
+            ["image/jpeg", "text/plain; charset=utf-8", "application/vnd.oasis.opendocument.text", "a/b;c=\"d e\""]
+        {
             assert_eq!(parse(good).as_deref(), Some(good));
         }
         let long = format!("a/{}", "b".repeat(300));
-        for bad in ["", "image", "/jpeg", "image/", "text/plain\r\nX: 1", "text/plain X: 1", "a/b/c", "a/ü", "a/b;ü=1", &long] {
+        for bad in
+            ["", "image", "/jpeg", "image/", "text/plain\r\nX: 1", "text/plain X: 1", "a/b/c", "a/ü", "a/b;ü=1", &long]
+        {
             assert_eq!(parse(bad), None, "{bad:?}");
         }
     }

@@ -20,11 +20,14 @@ mod web;
 pub(crate) use keep::Kept;
 
 use kernel::{
-    Feature, Hook,
+    Feature, Hook, Kernel, Service,
     hooks::{At, Handler, Iq, Xep},
     jobs::Job,
 };
-use linnet_xeps::ns;
+use linnet_xeps::{
+    forms::{Field, Form, FormType},
+    ns,
+};
 
 /// HTTP file upload.
 pub static FEATURE: Feature = Feature {
@@ -34,7 +37,28 @@ pub static FEATURE: Feature = Feature {
     account_features: &[],
     stream_features: &[],
     hooks: &[
-        Hook::Iq(Iq { name: "request", ns: ns::UPLOAD, get: true, set: false, at: AT, handler: Handler::Later(slot::answer) }),
+        Hook::Service(Service {
+            label: LABEL,
+            identity: ("store", "file", "HTTP File Upload"),
+            features: &[
+                ns::UPLOAD,
+                "urn:xmpp:http:upload:purpose:0#message",
+                "urn:xmpp:http:upload:purpose:0#profile",
+                "urn:xmpp:http:upload:purpose:0#ephemeral",
+                "urn:xmpp:http:upload:purpose:0#permanent",
+            ],
+            documents: &[],
+            rooms: None,
+            receive: None,
+        }),
+        Hook::Iq(Iq {
+            name: "request",
+            ns: ns::UPLOAD,
+            get: true,
+            set: false,
+            at: &[At::Service(LABEL)],
+            handler: Handler::Later(slot::answer),
+        }),
         Hook::Web(&web::ROUTE),
         Hook::Job(Job { name: "upload expiry", every: limits::SWEEP, step: keep::step }),
         Hook::Command(&commands::LIST),
@@ -42,4 +66,11 @@ pub static FEATURE: Feature = Feature {
     ],
 };
 
-const AT: &[At] = &[At::Server];
+/// The label of the service before the domain.
+pub(crate) const LABEL: &str = "upload";
+
+/// What the service says beside its features: the largest file (XEP-0363 §3).
+pub(crate) fn form(kernel: &Kernel) -> Form {
+    let most = slot::largest(kernel, false).to_string();
+    Form::of(FormType::Result, ns::UPLOAD).field(Field::untyped("max-file-size", &most))
+}

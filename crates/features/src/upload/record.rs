@@ -94,11 +94,7 @@ pub(super) fn until(purpose: Purpose, keep: Option<Duration>, now: SystemTime) -
 }
 
 /// A slot or file by its id, and whose it is.
-pub(super) async fn find(
-    kernel: &Kernel,
-    table: MapTable,
-    id: &str,
-) -> Result<Option<(Box<str>, Record)>, StoreError> {
+pub(super) async fn find(kernel: &Kernel, table: MapTable, id: &str) -> Result<Option<(Box<str>, Record)>, StoreError> {
     let found = kernel.store.map_second(table, id, 1).await?;
     Ok(found.into_iter().next().and_then(|(owner, row)| Some((owner, Record::decode(&row.value)?))))
 }

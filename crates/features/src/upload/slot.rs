@@ -36,11 +36,8 @@ pub(super) fn answer(ask: Ask) -> Future<'static, Result<Bytes, StanzaError>> {
         reserve(kernel, actor.bare_str(), &id, &record).await?;
         let url = web::url(base, &id, &record.name);
         let token = web::token(kernel, &id);
-        let slot = Slot {
-            put: url.clone(),
-            headers: vec![("Authorization".to_owned(), format!("Bearer {token}"))],
-            get: url,
-        };
+        let slot =
+            Slot { put: url.clone(), headers: vec![("Authorization".to_owned(), format!("Bearer {token}"))], get: url };
         Ok(slot.to_bytes())
     })
 }
@@ -124,15 +121,18 @@ fn fits(kernel: &Kernel, usage: &Usage, record: &Record, now: SystemTime) -> Res
     }
     let text = format!("Quota reached. You have used {used} of {quota} bytes");
     let error = wait(&text);
-    Err(match room_at(&counted, (used + record.size).saturating_sub(quota)) {
+    Err(match room_at(&counted, (used + record.size).saturating_sub(quota).max(1)) {
         Some(at) => error.extra(retry(at)),
         None => error,
     })
 }
 
-/// When so many bytes are free again because files are over.
+/// When so many bytes are free again because files are over, or slots were not used.
 fn room_at(files: &[&Record], needed: u64) -> Option<SystemTime> {
-    let mut ends: Vec<(SystemTime, u64)> = files.iter().filter_map(|file| Some((file.until?, file.size))).collect();
+    let end = |file: &&Record| {
+        Some((if file.blob.is_empty() { Some(file.since + limits::SLOT) } else { file.until }?, file.size))
+    };
+    let mut ends: Vec<(SystemTime, u64)> = files.iter().filter_map(end).collect();
     ends.sort_unstable();
     let mut freed = 0;
     ends.into_iter().find_map(|(until, size)| {
