@@ -114,6 +114,8 @@ log = "warn"
 [listen]
 c2s = ["127.0.0.1:{self.port}"]
 c2s_tls = []
+https = []
+http = []
 plaintext = ["127.0.0.1:{self.plain_port}"]
 
 [tls]

@@ -46,7 +46,7 @@ class Server:
 
     def __init__(self):
         self.dir = Path(tempfile.mkdtemp(prefix=f"interop-{self.name}-"))
-        self.c2s_port, self.tls_port = free_ports(2)
+        self.c2s_port, self.tls_port, self.https_port, self.http_port = free_ports(4)
         self.log_path = self.dir / "server.log"
         self.process = None
         self.passwords = {}
@@ -179,6 +179,8 @@ admins = ["{ADMIN}@{DOMAIN}"]
 [listen]
 c2s = ["127.0.0.1:{self.c2s_port}"]
 c2s_tls = ["127.0.0.1:{self.tls_port}"]
+https = ["127.0.0.1:{self.https_port}"]
+http = ["127.0.0.1:{self.http_port}"]
 
 [contacts]
 admin = ["xmpp:{ADMIN}@{DOMAIN}"]
@@ -206,7 +208,7 @@ class Prosody(Server):
 
     name = "prosody"
     # Not in the stock package, or known to differ from the specification there.
-    lacks = frozenset({"0013", "0357", "0359", "cli", "sasl2", "sha512", "end-point", "unavailable-at-unsubscribe"})
+    lacks = frozenset({"0013", "0363", "0357", "0359", "cli", "sasl2", "sha512", "end-point", "unavailable-at-unsubscribe"})
 
     def __init__(self):
         super().__init__()

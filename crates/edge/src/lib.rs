@@ -1,18 +1,22 @@
 //! Listeners, TLS and the loops between sockets and kernel.
 //!
-//! A connection begins in [`listener`], logs in as `login` says, and then lives in `c2s`, the one loop.
+//! A connection begins in [`listener`], logs in as `login` says, and then lives in `c2s`, the one loop. One on a web port
+//! is `http`'s.
 
 mod c2s;
 pub mod certificate;
 pub mod context;
+mod http;
 pub mod limits;
 pub mod listener;
 mod login;
 mod outgoing;
+mod patient;
 mod rates;
 mod socket;
 pub mod tls;
 
+use axum::Router;
 use kernel::Kernel;
 use limits::Limits;
 use linnet_xmpp::{
@@ -31,14 +35,15 @@ pub struct Edge {
 }
 
 impl Edge {
-    /// Serves clients on these ports. `steps`: of the stream's negotiation, in the order in which they are advertised.
-    /// To be called on the runtime that will serve.
+    /// Serves clients on these ports. `steps`: of the stream's negotiation, in the order in which they are advertised;
+    /// `router`: what is answered over HTTP. To be called on the runtime that will serve.
     pub fn start(
         kernel: Arc<Kernel>,
         listeners: Vec<Listener>,
         tls: Tls,
         limits: Limits,
         steps: Vec<&'static dyn AcceptStep>,
+        router: Router,
     ) -> Edge {
         let domains = kernel.settings.domains.iter().map(|domain| domain.domain().into()).collect();
         let encrypted = AcceptConfig {
@@ -65,6 +70,7 @@ impl Edge {
         let shared = Arc::new(Shared {
             kernel,
             tls,
+            router,
             addresses: rates::Addresses::new(limits.clone()),
             limits,
             encrypted: Arc::new(encrypted),

@@ -41,6 +41,20 @@ pub const LOGIN_ATTEMPTS: u8 = 5;
 /// Addresses remembered before the table is swept.
 pub const ADDRESSES: usize = 4096;
 
+/// From a connection to the end of a request's head, and between two requests: slower ones are not waited for.
+pub const HTTP_HEAD: Duration = Duration::from_secs(20);
+/// Bytes of a request's head: browsers send a tenth of it.
+pub const HTTP_HEAD_BYTES: u32 = 16 * 1024;
+/// What is read of an HTTP/1.1 connection before it is dealt with, and with that the largest head; what is kept of an
+/// HTTP/2 stream that is not yet sent.
+pub const HTTP_BUFFER: usize = 32 * 1024;
+/// Headers of a request.
+pub const HTTP_HEADERS: usize = 64;
+/// Requests at once on one HTTP/2 connection: what a page loads at once, and no more than a browser would use.
+pub const HTTP_STREAMS: u32 = 32;
+/// What an HTTP/2 peer may send before it is taken: a quarter of a second at 8 Mbit/s.
+pub const HTTP_WINDOW: u32 = 256 * 1024;
+
 /// What an administrator may change.
 #[derive(Debug, Clone)]
 pub struct Limits {

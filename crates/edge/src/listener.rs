@@ -3,12 +3,14 @@
 
 use crate::{
     c2s::Connection,
+    http,
     limits::{self, Limits},
     login,
     rates::{Addresses, Visit},
     socket::Socket,
     tls::Tls,
 };
+use axum::Router;
 use kernel::Kernel;
 use linnet_xmpp::stream::AcceptConfig;
 use std::{
@@ -31,6 +33,17 @@ pub enum Kind {
     DirectTls,
     /// No TLS: for this machine only.
     Plaintext,
+    /// HTTP inside TLS.
+    Https,
+    /// HTTP without TLS: for this machine only.
+    Http,
+}
+
+impl Kind {
+    /// Whether what is said there can be read by everybody on the way, so that there must be none.
+    pub fn is_for_this_machine(self) -> bool {
+        matches!(self, Kind::Plaintext | Kind::Http)
+    }
 }
 
 impl fmt::Display for Kind {
@@ -39,6 +52,8 @@ impl fmt::Display for Kind {
             Kind::StartTls => "STARTTLS",
             Kind::DirectTls => "direct TLS",
             Kind::Plaintext => "without TLS",
+            Kind::Https => "HTTPS",
+            Kind::Http => "HTTP without TLS",
         })
     }
 }
@@ -96,7 +111,7 @@ impl Listener {
     /// [`BindError`]; also where a listener without TLS would be reachable from other machines.
     pub fn bind(address: SocketAddr, kind: Kind) -> Result<Listener, BindError> {
         let failed = |error| BindError { address, error };
-        if kind == Kind::Plaintext && !address.ip().to_canonical().is_loopback() {
+        if kind.is_for_this_machine() && !address.ip().to_canonical().is_loopback() {
             return Err(failed(io::Error::other("without TLS only addresses of this machine are allowed")));
         }
         let listen = || {
@@ -129,6 +144,8 @@ impl Listener {
 pub(crate) struct Shared {
     pub(crate) kernel: Arc<Kernel>,
     pub(crate) tls: Tls,
+    /// What is answered over HTTP.
+    pub(crate) router: Router,
     pub(crate) limits: Limits,
     /// For streams that have TLS or must get it.
     pub(crate) encrypted: Arc<AcceptConfig>,
@@ -153,7 +170,12 @@ pub(crate) async fn accept(shared: Arc<Shared>, listener: Listener) {
             Ok((tcp, peer)) => match shared.addresses.admit(peer.ip(), now) {
                 Some(visit) => {
                     if prepare(&tcp).is_ok() {
-                        tokio::spawn(serve(shared.clone(), tcp, listener.kind, visit));
+                        match listener.kind {
+                            Kind::Https | Kind::Http => {
+                                tokio::spawn(http::serve(shared.clone(), tcp, listener.kind, visit));
+                            }
+                            kind => drop(tokio::spawn(serve(shared.clone(), tcp, kind, visit))),
+                        }
                     }
                 }
                 None => tracing::debug!(%peer, "too many connections from one address; this one is closed"),

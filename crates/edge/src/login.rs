@@ -25,6 +25,8 @@ pub(crate) async fn login(shared: Arc<Shared>, socket: Socket, kind: Kind, visit
             }
         },
         Kind::StartTls | Kind::Plaintext => (socket, None),
+        // Not streams: the listener gives these to `http`.
+        Kind::Https | Kind::Http => return None,
     };
     let config = if kind == Kind::Plaintext { &shared.plaintext } else { &shared.encrypted };
     let stream = Accept::new(config.clone(), Instant::now(), secured);

@@ -15,6 +15,7 @@ use tokio_rustls::{TlsAcceptor, server::TlsStream};
 pub struct Tls {
     starttls: TlsAcceptor,
     direct: TlsAcceptor,
+    web: TlsAcceptor,
     end_point: Option<Box<[u8]>>,
 }
 
@@ -44,7 +45,15 @@ impl Tls {
         let mut direct = config.clone();
         // XEP-0368 §3.
         direct.alpn_protocols = vec![b"xmpp-client".to_vec()];
-        Ok(Tls { starttls: Arc::new(config).into(), direct: Arc::new(direct).into(), end_point })
+        let mut web = config.clone();
+        web.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+        let [starttls, direct, web] = [config, direct, web].map(|config| Arc::new(config).into());
+        Ok(Tls { starttls, direct, web, end_point })
+    }
+
+    /// The server's side of a handshake on a web port.
+    pub(crate) async fn accept_web(&self, tcp: TcpStream) -> io::Result<TlsStream<TcpStream>> {
+        tokio::time::timeout(limits::HANDSHAKE, self.web.accept(tcp)).await?
     }
 
     /// The server's side of a handshake. `direct`: TLS from the first byte (XEP-0368).

@@ -23,6 +23,7 @@ pub mod roster;
 pub mod storage;
 pub mod strangers;
 pub mod streams;
+pub mod upload;
 
 use bytes::Bytes;
 use kernel::{Feature, Kernel};
@@ -48,6 +49,7 @@ pub static FEATURES: &[&Feature] = &[
     &entity::FEATURE,
     &storage::FEATURE,
     &registration::FEATURE,
+    &upload::FEATURE,
     &streams::FEATURE,
     &commands::FEATURE,
 ];

@@ -14,6 +14,7 @@ use crate::{
     service::{Documents, Part, Service},
     session::{Bound, Session},
     turn::Turn,
+    web::Route,
 };
 use bytes::Bytes;
 use hashbrown::HashMap;
@@ -279,6 +280,8 @@ pub enum Hook {
     Command(&'static Command),
     /// Work done now and then.
     Job(Job),
+    /// Answers requests over HTTP.
+    Web(&'static Route),
     /// A negotiation step of client streams, where the settings want it.
     Step(&'static dyn AcceptStep, fn(&Settings) -> bool),
 }
@@ -305,6 +308,8 @@ pub struct Table {
     pub features: &'static [&'static Feature],
     /// All commands, in order.
     pub commands: Vec<&'static Command>,
+    /// What features answer over HTTP.
+    pub web: Vec<&'static Route>,
     /// Negotiation steps beyond those of RFC 6120, in order.
     pub steps: Vec<&'static dyn AcceptStep>,
     pub(crate) jobs: Vec<Job>,
@@ -374,6 +379,7 @@ impl Table {
             Hook::Entered(run) => self.entered.push(*run),
             Hook::Command(command) => self.commands.push(command),
             Hook::Job(job) => self.jobs.push(*job),
+            Hook::Web(route) => self.web.push(route),
             Hook::Step(step, wanted) if wanted(settings) => self.steps.push(*step),
             Hook::Step(..) => {}
         }

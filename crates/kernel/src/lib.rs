@@ -8,6 +8,7 @@
 
 pub mod access;
 pub mod account;
+pub mod claims;
 pub mod command;
 pub mod commit;
 pub mod context;
@@ -32,6 +33,7 @@ pub mod service;
 pub mod session;
 mod sides;
 pub mod turn;
+pub mod web;
 
 pub use account::{Account, Attached, Mark};
 pub use context::Context;
@@ -47,7 +49,7 @@ use std::{
     any::{Any, TypeId},
     sync::Arc,
 };
-use store::{Store, StoreError};
+use store::{Blobs, Store, StoreError};
 
 /// What the administrator says about the server as a whole.
 #[derive(Debug, Clone)]
@@ -70,6 +72,21 @@ pub struct Settings {
     pub strangers_per_hour: u32,
     /// Name and version told to others.
     pub version: &'static str,
+    /// Where this server is reached over HTTP: a URL without a `/` at its end. `None`: nowhere.
+    pub web: Option<String>,
+    /// What accounts may keep as files.
+    pub files: Files,
+}
+
+/// What accounts may keep as files.
+#[derive(Debug, Clone)]
+pub struct Files {
+    /// Largest file, in bytes.
+    pub size: u64,
+    /// All files of an account, in bytes.
+    pub quota: u64,
+    /// How long a file is kept; `None`: as long as its account.
+    pub keep: Option<std::time::Duration>,
 }
 
 /// What a push notification says beside that there is something. What is written to whom is the app server's business
@@ -96,6 +113,8 @@ impl Default for PushSummary {
 pub struct Kernel {
     /// What is kept.
     pub store: Arc<dyn Store>,
+    /// Large contents.
+    pub blobs: Arc<dyn Blobs>,
     /// Clock, randomness, spawning.
     pub context: Arc<dyn Context>,
     /// The administrator's word.
@@ -111,6 +130,7 @@ pub struct Kernel {
     pub(crate) requests: request::Requests,
     /// What features keep in memory that belongs to no account.
     shared: Mutex<HashMap<TypeId, Arc<dyn Any + Send + Sync>>>,
+    pub(crate) claims: claims::Claims,
     /// Outboxes that somebody works on.
     pub(crate) outboxes: std::sync::atomic::AtomicUsize,
     /// Nobody waits for jobs any more.
@@ -137,6 +157,7 @@ impl Kernel {
     /// Starts on a store: reads the largest ids, makes the server's secret if there is none, and begins to commit.
     pub async fn start(
         store: Arc<dyn Store>,
+        blobs: Arc<dyn Blobs>,
         context: Arc<dyn Context>,
         settings: Settings,
         features: &'static [&'static Feature],
@@ -168,7 +189,9 @@ impl Kernel {
             outboxes: Default::default(),
             stopping: Default::default(),
             started: context.instant(),
+            claims: claims::Claims::default(),
             store,
+            blobs,
             context,
             settings,
             secret,

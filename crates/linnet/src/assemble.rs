@@ -1,4 +1,4 @@
-//! Everything wired, on one screen: store, kernel, features, edge.
+//! Everything wired, on one screen: store, kernel, features, portal, edge.
 
 use crate::{cli::VERSION, config::Config};
 use anyhow::Context;
@@ -15,6 +15,7 @@ use linnet_xmpp::stream::{
     steps::{self, Announce},
 };
 use std::{fs::DirBuilder, io, os::unix::fs::DirBuilderExt, path::Path, sync::Arc, thread::available_parallelism};
+use store_objects::Objects;
 use store_sqlite::Sqlite;
 use tokio::runtime::{Builder, Handle, Runtime};
 
@@ -38,7 +39,12 @@ pub(crate) fn data_directory(path: &Path) -> anyhow::Result<()> {
 
 /// Store, kernel and features, without any socket.
 pub(crate) async fn kernel(config: &Config) -> anyhow::Result<Arc<Kernel>> {
+    // First: it has the directory's lock, and what the next finds there is nobody else's.
     let store = Arc::new(Sqlite::open(&config.data)?);
+    let blobs = match &config.s3 {
+        Some(s3) => Objects::bucket(s3).context("[s3] of the configuration cannot be used")?,
+        None => Objects::folder(config.data.join("files")).context("the folder of files cannot be used")?,
+    };
     let processors = available_parallelism().map_or(1, usize::from);
     let context = Arc::new(Tokio::new(Handle::current(), processors));
     let settings = Settings {
@@ -51,8 +57,10 @@ pub(crate) async fn kernel(config: &Config) -> anyhow::Result<Arc<Kernel>> {
         strangers_per_hour: config.strangers_per_hour,
         iterations: ITERATIONS,
         version: VERSION,
+        web: config.web.clone(),
+        files: config.files.clone(),
     };
-    Ok(Kernel::start(store, context, settings, features::FEATURES).await?)
+    Ok(Kernel::start(store, Arc::new(blobs), context, settings, features::FEATURES).await?)
 }
 
 /// The ports of the configuration. What nobody asked for by name may be missing where the machine has no such address.
@@ -84,7 +92,8 @@ pub(crate) fn edge(config: &Config, kernel: Arc<Kernel>, listeners: Vec<Listener
     let more = kernel.hooks.steps.iter().copied().chain([announce as &dyn AcceptStep]);
     let steps = steps::ACCEPT.iter().copied().chain(more).collect();
     kernel.started();
-    Ok(Edge::start(kernel, listeners, tls, config.limits.clone(), steps))
+    let router = portal::router(&kernel);
+    Ok(Edge::start(kernel, listeners, tls, config.limits.clone(), steps, router))
 }
 
 fn is_no_ipv6(error: &io::Error) -> bool {

@@ -44,7 +44,7 @@ impl Place {
     fn configure(&self, more: &str) {
         let data = self.data();
         let text = format!(
-            "data = \"{}\"\n{more}\n[listen]\nc2s = [\"127.0.0.1:0\"]\nc2s_tls = [\"127.0.0.1:0\"]\nplaintext = \
+            "data = \"{}\"\n{more}\n[listen]\nc2s = [\"127.0.0.1:0\"]\nc2s_tls = [\"127.0.0.1:0\"]\nhttps = [\"127.0.0.1:0\"]\nhttp = [\"127.0.0.1:0\"]\nplaintext = \
              [\"127.0.0.1:0\"]\n",
             data.display()
         );
@@ -265,7 +265,7 @@ fn a_port_in_use_is_named() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let port = taken.local_addr().unwrap().port();
     place.write(&format!(
-        "data = \"{}\"\n[listen]\nc2s = [\"127.0.0.1:{port}\"]\nc2s_tls = []\n",
+        "data = \"{}\"\n[listen]\nc2s = [\"127.0.0.1:{port}\"]\nc2s_tls = []\nhttps = []\nhttp = []\n",
         place.data().display()
     ));
     let error = place.bad(&["serve"]);

@@ -8,16 +8,22 @@
 //! - [`MapTable`]: rows by key per owner, with a sequence and optionally a second, indexed key;
 //! - [`LogTable`]: rows appended in the order of their ids, by owner, peer and id; one body may serve several rows.
 //!
+//! Large contents are [`Blobs`], a back end of its own beside the store.
+//!
 //! All writing goes through [`Store::apply`]: one durable transaction. Everything an owner has is found by the owner
 //! alone, so export, deletion and moving to another back end are generic.
 
+mod blob;
 mod check;
 pub mod contract;
 pub mod faulty;
 pub mod memory;
+mod memory_blobs;
 mod recent;
 
+pub use blob::{BlobNames, BlobReader, BlobWriter, Blobs, MAX_BLOB_NAME, check_blob_name, is_blob_name};
 pub use check::{MAX_ID, MAX_KEY_BYTES, MAX_VALUE_BYTES, check_batch};
+pub use memory_blobs::MemoryBlobs;
 pub use recent::Recent;
 
 use bytes::Bytes;

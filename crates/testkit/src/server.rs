@@ -2,14 +2,14 @@
 
 use crate::{FakeContext, Peer};
 use features::{FEATURES, accounts};
-use kernel::{Feature, Kernel, PushSummary, Settings};
+use kernel::{Feature, Files, Kernel, PushSummary, Settings};
 use linnet_xmpp::{
     Jid,
     sasl::Hash,
     stream::{Answer, Need, NotResumed},
 };
 use std::{sync::Arc, time::Duration};
-use store::{Store, StoreError};
+use store::{MemoryBlobs, Store, StoreError};
 
 /// The domain that servers under test serve.
 pub const DOMAIN: &str = "example.com";
@@ -25,6 +25,8 @@ pub struct Server {
     pub context: FakeContext,
     /// Its store.
     pub store: Arc<dyn Store>,
+    /// Its large contents.
+    pub blobs: MemoryBlobs,
 }
 
 /// Settings of a server under test: one domain, hashing that costs nothing.
@@ -39,6 +41,8 @@ pub fn settings() -> Settings {
         strangers_per_hour: kernel::limits::STRANGERS_PER_HOUR,
         iterations: 1,
         version: "1.0-test",
+        web: Some("https://example.com:5443".to_owned()),
+        files: Files { size: 100_000, quota: 250_000, keep: Some(Duration::from_secs(30 * 24 * 3600)) },
     }
 }
 
@@ -63,9 +67,11 @@ impl Server {
         settings: Settings,
         features: &'static [&'static Feature],
     ) -> Result<Server, StoreError> {
-        let kernel = Kernel::start(store.clone(), Arc::new(context.clone()), settings, features).await?;
+        let blobs = MemoryBlobs::new();
+        let world = Arc::new(context.clone());
+        let kernel = Kernel::start(store.clone(), Arc::new(blobs.clone()), world, settings, features).await?;
         kernel.started();
-        Ok(Server { kernel, context, store })
+        Ok(Server { kernel, context, store, blobs })
     }
 
     /// Starts on an empty store in memory, with accounts named by their local parts.

@@ -14,10 +14,26 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("linnet-net", &["linnet-xmpp", "linnet-xeps"]),
     ("store", &["linnet-xmpp"]),
     ("store-sqlite", &["linnet-xmpp", "store"]),
+    ("store-objects", &["linnet-xmpp", "store"]),
     ("kernel", &["linnet-xmpp", "linnet-xeps", "store"]),
     ("features", &["linnet-xmpp", "linnet-xeps", "store", "kernel"]),
     ("edge", &["linnet-xmpp", "linnet-xeps", "linnet-net", "store", "kernel"]),
-    ("linnet", &["linnet-xmpp", "linnet-xeps", "linnet-net", "store", "store-sqlite", "kernel", "features", "edge"]),
+    ("portal", &["linnet-xmpp", "linnet-xeps", "store", "kernel"]),
+    (
+        "linnet",
+        &[
+            "linnet-xmpp",
+            "linnet-xeps",
+            "linnet-net",
+            "store",
+            "store-sqlite",
+            "store-objects",
+            "kernel",
+            "features",
+            "edge",
+            "portal",
+        ],
+    ),
     // For tests: nobody uses these but tests folders.
     ("testkit", &["linnet-xmpp", "linnet-xeps", "linnet-net", "store", "kernel", "features"]),
     ("bench", &["linnet-xmpp", "linnet-xeps", "linnet-net"]),
@@ -74,7 +90,7 @@ fn no_crate_uses_another_than_those_it_may() {
 
 /// Tests of a leaf may put it together with what it serves.
 fn may_in_tests(name: &str, other: &str) -> bool {
-    matches!((name, other), ("edge", "features" | "store-sqlite"))
+    matches!((name, other), ("edge", "features" | "store-sqlite") | ("portal", "features"))
 }
 
 #[test]

@@ -19,7 +19,7 @@
 //!   [`register`]: in-band registration (XEP-0077).
 //!   [`reports`]: reports with a block (XEP-0377). [`roster`]: roster (RFC 6121 §2). [`rsm`]: result sets (XEP-0059).
 //!   [`stanza_id`]: stanza and origin ids (XEP-0359).
-//! - [`time`]: entity time (XEP-0202). [`vcard`]: vcard-temp (XEP-0054). [`version`]: software version (XEP-0092).
+//! - [`time`]: entity time (XEP-0202). [`upload`]: HTTP file upload (XEP-0363). [`vcard`]: vcard-temp (XEP-0054). [`version`]: software version (XEP-0092).
 
 pub mod avatar;
 pub mod blocking;
@@ -52,6 +52,7 @@ pub mod roster;
 pub mod rsm;
 pub mod stanza_id;
 pub mod time;
+pub mod upload;
 pub mod vcard;
 pub mod version;
 

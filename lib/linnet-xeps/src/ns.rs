@@ -48,6 +48,10 @@ pub const HASHES: &str = "urn:xmpp:hashes:2";
 pub const HINTS: &str = "urn:xmpp:hints";
 /// Unique and stable stanza ids (XEP-0359).
 pub const STANZA_ID: &str = "urn:xmpp:sid:0";
+/// HTTP file upload (XEP-0363).
+pub const UPLOAD: &str = "urn:xmpp:http:upload:0";
+/// Purposes of uploads (XEP-0363 §5).
+pub const UPLOAD_PURPOSE: &str = "urn:xmpp:http:upload:purpose:0";
 /// Entity capabilities 2.0 (XEP-0390).
 pub const CAPS2: &str = "urn:xmpp:caps";
 /// Message carbons (XEP-0280).

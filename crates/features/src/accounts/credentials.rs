@@ -2,7 +2,7 @@
 
 use crate::{
     codec::{Decoder, Encoder},
-    devices, presence, pubsub,
+    devices, presence, pubsub, upload,
 };
 use bytes::Bytes;
 use kernel::{Kernel, account::Document, command::CommandError, context::blocking};
@@ -153,13 +153,17 @@ pub async fn remove(kernel: &Arc<Kernel>, account: &Jid) -> Result<(), CommandEr
         return Err(missing(account));
     }
     let owner = kernel.owner(account).await?;
+    let kept = upload::Kept::of(kernel, account.bare_str()).await?;
     kernel.expel(&owner, &StreamError::new(StreamCondition::NotAuthorized).text("this account was removed"));
     kernel.act(&owner, true, presence::part_from_all);
     pubsub::leave(kernel, account).await;
     let name: Box<str> = account.bare_str().into();
     let conditions = vec![Condition::AccountExists(name.clone())];
     match kernel.apply_to(&owner, conditions, vec![Write::AccountRemove { owner: name }]).await? {
-        Outcome::Done => Ok(()),
+        Outcome::Done => {
+            kept.discard(kernel).await;
+            Ok(())
+        }
         Outcome::ConditionFailed => Err(missing(account)),
     }
 }

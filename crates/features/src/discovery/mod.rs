@@ -1,7 +1,7 @@
 //! Service discovery of the server and of accounts (XEP-0030), the server's capabilities (XEP-0115) and its contact
 //! addresses (XEP-0157). What is announced is what the features declare.
 
-use crate::{commands, offline, pubsub};
+use crate::{commands, offline, pubsub, upload};
 use bytes::Bytes;
 use kernel::{
     Feature, Hook, Kernel, Turn,
@@ -97,7 +97,8 @@ pub(crate) fn service_info(turn: &Turn<'_>) -> Option<Info> {
     let mut features: Vec<String> =
         [ns::DISCO_INFO, ns::DISCO_ITEMS].iter().chain(service.features).map(|&var| var.into()).collect();
     features.sort();
-    Some(Info { identities: vec![Identity::new(category, ty, name)], features, ..Info::default() })
+    let forms = if service.label == upload::LABEL { vec![upload::form(turn.kernel)] } else { Vec::new() };
+    Some(Info { identities: vec![Identity::new(category, ty, name)], features, forms, ..Info::default() })
 }
 
 /// The services of the domain that the turn's stanza addresses.
@@ -108,7 +109,13 @@ fn services(turn: &Turn<'_>) -> Vec<Item> {
         node: None,
         name: Some(hosted.service.identity.2.into()),
     };
-    turn.kernel.services_of(domain).map(item).collect()
+    // Without HTTP nobody could bring a file.
+    let has_web = turn.kernel.settings.web.is_some();
+    turn.kernel
+        .services_of(domain)
+        .filter(|hosted| has_web || hosted.service.label != upload::LABEL)
+        .map(item)
+        .collect()
 }
 
 /// To strangers an account tells nothing, as if it were not there (XEP-0030 §8).

@@ -5,6 +5,7 @@
 pub(crate) mod keys;
 mod place;
 mod reader;
+mod web;
 
 use crate::config::reader::{Reader, Section};
 use edge::{
@@ -12,7 +13,7 @@ use edge::{
     listener::Kind,
 };
 use kernel::{
-    PushSummary,
+    Files, PushSummary,
     limits::{STANZAS_PER_SECOND, STRANGERS_PER_HOUR},
 };
 use linnet_xmpp::Jid;
@@ -21,6 +22,7 @@ use std::{
     net::SocketAddr,
     path::{Path, PathBuf},
 };
+use store_objects::S3;
 use tracing::Level;
 
 /// What the administrator says.
@@ -50,6 +52,12 @@ pub(crate) struct Config {
     pub(crate) strangers_per_hour: u32,
     /// What clients may do.
     pub(crate) limits: Limits,
+    /// Where the server is reached over HTTP.
+    pub(crate) web: Option<String>,
+    /// What accounts may keep as files.
+    pub(crate) files: Files,
+    /// Where files are kept instead of the data directory.
+    pub(crate) s3: Option<S3>,
     /// What is logged.
     pub(crate) log: Level,
     /// Whether the log is JSON.
@@ -102,6 +110,7 @@ impl Config {
         let domains = domains(&top)?;
         let main = domains.first().map_or("localhost", |domain| domain.domain());
         let listen = listen(&reader.section("listen")?, is_this_machine(main))?;
+        let web = web::url(&reader, main, &listen)?;
         let tls = reader.section("tls")?;
         let certificate = match (tls.text("certificate")?, tls.text("key")?) {
             (Some(certificate), Some(key)) => Some((certificate.value.into(), key.value.into())),
@@ -129,6 +138,9 @@ impl Config {
             stanzas_per_second: count(&reader.section("limits")?, "stanzas_per_second", STANZAS_PER_SECOND)?,
             strangers_per_hour: count(&reader.section("limits")?, "strangers_per_hour", STRANGERS_PER_HOUR)?,
             limits: limits(&reader.section("limits")?)?,
+            web,
+            files: web::files(&reader.section("files")?)?,
+            s3: web::s3(&reader.section("s3")?)?,
             log,
             log_json,
             domains,
@@ -186,6 +198,8 @@ fn listen(section: &Section<'_>, loopback: bool) -> Result<Vec<Listen>, ConfigEr
         ("c2s", Kind::StartTls, Some(5222)),
         ("c2s_tls", Kind::DirectTls, Some(5223)),
         ("plaintext", Kind::Plaintext, None),
+        ("https", Kind::Https, Some(5443)),
+        ("http", Kind::Http, loopback.then_some(5280)),
     ] {
         let Some(addresses) = section.texts(key)? else {
             let usual = port.into_iter().flat_map(|port| hosts.map(|host| format!("{host}:{port}")));
@@ -198,10 +212,10 @@ fn listen(section: &Section<'_>, loopback: bool) -> Result<Vec<Listen>, ConfigEr
                 let text = format!("'{}' is not an address with a port; say for example '127.0.0.1:5222'", said.value);
                 return Err(said.error(text));
             };
-            if kind == Kind::Plaintext && !address.ip().to_canonical().is_loopback() {
+            if kind.is_for_this_machine() && !address.ip().to_canonical().is_loopback() {
                 let text = format!(
                     "'{address}' can be reached from other machines, and without TLS everybody on the way can read and \
-                     change everything: only 127.0.0.1 and [::1] are allowed for 'plaintext'"
+                     change everything: only 127.0.0.1 and [::1] are allowed for '{key}'"
                 );
                 return Err(said.error(text));
             }

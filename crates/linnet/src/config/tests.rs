@@ -17,7 +17,8 @@ fn an_empty_file_serves_this_machine() {
     assert!(config.listen.iter().all(|listen| listen.address.ip().is_loopback() && listen.by_default));
     assert!(!config.registration);
     let ports: Vec<u16> = config.listen.iter().map(|listen| listen.address.port()).collect();
-    assert_eq!(ports, [5222, 5222, 5223, 5223]);
+    assert_eq!(ports, [5222, 5222, 5223, 5223, 5443, 5443, 5280, 5280]);
+    assert_eq!(config.web.as_deref(), Some("https://localhost:5443"));
 }
 
 #[test]
@@ -25,6 +26,32 @@ fn another_domain_listens_everywhere() {
     let config = read("domain = 'example.org'\ndomains = ['example.net', 'example.org']");
     assert_eq!(config.domain_names(), ["example.org", "example.net"]);
     assert!(config.listen.iter().all(|listen| listen.address.ip().is_unspecified()));
+    assert_eq!(config.web.as_deref(), Some("https://example.org:5443"));
+}
+
+#[test]
+fn addresses_of_files_begin_where_others_reach_the_server() {
+    let web = |text: &str| read(text).web;
+    assert_eq!(web("[http]\nurl = 'https://files.example.org/'").as_deref(), Some("https://files.example.org"));
+    let idn = web("domain = 'bücher.example'\n[listen]\nhttps = ['0.0.0.0:443']");
+    assert_eq!(idn.as_deref(), Some("https://xn--bcher-kva.example"));
+    assert_eq!(web("[listen]\nhttps = []").as_deref(), Some("http://localhost:5280"));
+    assert_eq!(web("domain = 'example.org'\n[listen]\nhttps = []\nhttp = ['127.0.0.1:5280']"), None);
+    for url in ["example.org", "https://", "ftp://example.org", "https://a b", "https://a'b", "https:///x"] {
+        assert!(refused(&format!("[http]\nurl = \"{url}\"")).contains("is not a URL"), "{url}");
+    }
+}
+
+#[test]
+fn files_are_kept_as_is_said() {
+    let config = read("[files]\nsize = 5\nquota = 10\nkeep_days = 0");
+    assert_eq!((config.files.size, config.files.quota, config.files.keep), (5, 10, None));
+    assert!(config.s3.is_none());
+    let s3 = read("[s3]\nbucket = 'b'\naccess_key = 'a'\nsecret_key = 's'").s3.unwrap();
+    assert_eq!((s3.bucket.as_str(), s3.region.as_str(), s3.endpoint), ("b", "us-east-1", None));
+    assert!(refused("[s3]\nbucket = 'b'").contains("linnet.toml:2: [s3] needs"));
+    assert!(refused("[s3]\nendpoint = 'x'").contains("is not a URL"));
+    assert!(refused("[files]\nkeep_days = 1000000").contains("between 0 and"));
 }
 
 #[test]
@@ -71,6 +98,7 @@ fn plaintext_is_for_this_machine() {
     assert_eq!(config.listen.iter().filter(|listen| listen.kind == Kind::Plaintext).count(), 2);
     assert!(refused("[listen]\nplaintext = ['0.0.0.0:5555']").contains("only 127.0.0.1 and [::1]"));
     assert!(refused("[listen]\nplaintext = ['192.0.2.1:5555']").starts_with("linnet.toml:2"));
+    assert!(refused("[listen]\nhttp = ['0.0.0.0:80']").contains("'http'"));
 }
 
 #[test]

@@ -2,6 +2,7 @@
 //!
 //! Panics where a back end breaks it, as tests do; needs no runtime.
 
+pub mod blobs;
 mod entries;
 mod logs;
 mod shapes;

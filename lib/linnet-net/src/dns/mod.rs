@@ -263,7 +263,7 @@ pub fn order(mut records: Vec<Record>, random: fn(&mut [u8])) -> Vec<Target> {
 }
 
 /// A domain or host in its ASCII form, without a final dot; IP addresses stay as they are.
-pub(crate) fn ascii(domain: &str) -> Result<Box<str>, DnsError> {
+pub fn ascii(domain: &str) -> Result<Box<str>, DnsError> {
     let bare = domain.strip_suffix('.').unwrap_or(domain);
     if ip(bare).is_some() {
         return Ok(bare.into());
