@@ -46,6 +46,7 @@ pub(crate) async fn kernel(config: &Config) -> anyhow::Result<Arc<Kernel>> {
         admins: config.admins.clone(),
         registration: config.registration,
         contacts: config.contacts.clone(),
+        archive_days: config.archive_days,
         iterations: ITERATIONS,
         version: VERSION,
     };

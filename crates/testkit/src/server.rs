@@ -34,6 +34,7 @@ pub fn settings() -> Settings {
         admins: Vec::new(),
         registration: false,
         contacts: Vec::new(),
+        archive_days: 0,
         iterations: 1,
         version: "1.0-test",
     }

@@ -108,6 +108,13 @@ pub(crate) const KEYS: &[Key] = &[
         "`[\"127.0.0.0/8\", \"::1\"]`",
         "Addresses that the limits per address do not concern, such as a proxy.",
     ),
+    key(
+        "archive",
+        "keep_days",
+        "days, 0 for ever",
+        "`0`",
+        "How long archives keep messages; `linnet archive keep` says it for one account.",
+    ),
     key("contacts", "abuse", "list of URIs", "`[]`", "Whom to tell about abuse (XEP-0157)."),
     key("contacts", "admin", "list of URIs", "`[]`", "Who runs the server."),
     key("contacts", "feedback", "list of URIs", "`[]`", "Who likes to hear about the service."),
