@@ -17,6 +17,7 @@ pub(crate) struct Migration {
 pub(crate) const MIGRATIONS: &[Migration] = &[
     Migration { number: 1, name: "shapes", sql: include_str!("../migrations/001_shapes.sql") },
     Migration { number: 2, name: "flag_index", sql: include_str!("../migrations/002_flag_index.sql") },
+    Migration { number: 3, name: "late_indexes", sql: include_str!("../migrations/003_late_indexes.sql") },
 ];
 
 /// Says whose file it is (PRAGMA application_id): "LinN".
@@ -129,6 +130,24 @@ mod tests {
         let tables: i64 = connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0)).unwrap();
         assert_eq!(tables, 0);
         migrate(&mut connection, &TWO).unwrap();
+    }
+
+    /// 003: rows of before are found from their bodies, by which the indexes will be filled.
+    #[test]
+    fn bodies_of_before_know_their_rows() {
+        let mut connection = Connection::open_in_memory().unwrap();
+        migrate(&mut connection, &MIGRATIONS[..2]).unwrap();
+        let rows = "INSERT INTO log_bodies VALUES (7, 2, x'61'), (8, 1, x'62'); \
+                    INSERT INTO log_rows VALUES (1, 5, 100, 2, 7, 'x'), (2, 5, 101, 2, 7, 'y'), (1, 6, 102, 2, 8, 'x');";
+        connection.execute_batch(rows).unwrap();
+        migrate(&mut connection, MIGRATIONS).unwrap();
+        let places = |body: i64| -> String {
+            connection.query_row("SELECT places FROM log_bodies WHERE id = ?1", [body], |row| row.get(0)).unwrap()
+        };
+        assert_eq!((places(7).as_str(), places(8).as_str()), ("5 1 100 2 101", "6 1 102"));
+        connection.execute_batch("DELETE FROM log_rows WHERE owner = 1").unwrap();
+        let left: i64 = connection.query_row("SELECT count(*) FROM log_bodies", [], |row| row.get(0)).unwrap();
+        assert_eq!(left, 1);
     }
 
     #[test]
