@@ -14,7 +14,6 @@ mod header;
 mod initiate;
 mod inline;
 mod input;
-mod managed;
 mod question;
 pub mod steps;
 #[cfg(test)]
@@ -25,7 +24,6 @@ pub use control::{Control, NotResumed, Resumed, Signal, too_high};
 pub use error::{StreamCondition, StreamError};
 pub use initiate::{Initiate, InitiateConfig, InitiateError, InitiateOutput, Login};
 pub use inline::{Inline, InlineBind, Token, Welcome};
-pub use managed::{Enabled, Managed, Notice, Outcome, Resumption};
 pub use question::{Agent, Answer, BindRequest, Entered, Entry, Need, Proof, Upgrade};
 pub use steps::{AcceptStep, InitiateStep};
 

@@ -5,7 +5,7 @@ use crate::{
     jid::Jid,
     ns,
     stanza::{Kind, Stanza, StanzaError, Type},
-    stream::{InitiateError, Outcome, StreamCondition, StreamError},
+    stream::{InitiateError, StreamCondition, StreamError},
     xml::{Document, Node, Writer},
 };
 use bytes::Bytes;
@@ -65,11 +65,7 @@ impl InitiateStep for Session {
         Bits::NONE
     }
 
-    fn start(&self, login: &mut InitiateLogin, features: Node<'_>) -> Option<Progress<InitiateError>> {
-        // A session that goes on was asked for when it began.
-        if matches!(login.outcome, Outcome::Resumed(_)) {
-            return None;
-        }
+    fn start(&self, _login: &mut InitiateLogin, features: Node<'_>) -> Option<Progress<InitiateError>> {
         let offer = features.child("session", ns::SESSION)?;
         if offer.child("optional", ns::SESSION).is_some() {
             return None;
