@@ -395,7 +395,7 @@ impl Table {
         let Some(found) = self.iqs.get(&Payload(name, ns)) else { return Err(NoHandler::UnknownPayload) };
         let mut here = found.iter().filter(|iq| iq.at.iter().any(|declared| declared.covers(at))).peekable();
         if here.peek().is_none() {
-            if at == At::Account && found.iter().any(|iq| iq.at.contains(&At::Own)) {
+            if at == At::Account && found.iter().any(|iq| iq.at == [At::Own]) {
                 return Err(NoHandler::OwnersAlone);
             }
             return Err(NoHandler::UnknownPayload);

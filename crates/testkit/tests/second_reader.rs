@@ -63,6 +63,8 @@ fn payload(stanza: &Element, payload: &Element) -> Result<bool, String> {
         ("blocklist", ns::BLOCKING) if is_result => parsed::<blocking::BlocklistResult>(payload),
         ("block", ns::BLOCKING) => parsed::<blocking::Block>(payload),
         ("unblock", ns::BLOCKING) => parsed::<blocking::Unblock>(payload),
+        // It does not know pages of items (XEP-0060 §6.5.4).
+        ("pubsub", ns::PUBSUB) if payload.has_child("set", ns::RSM) => Ok(false),
         ("pubsub", ns::PUBSUB) => parsed::<pubsub::PubSub>(payload),
         ("pubsub", ns::PUBSUB_OWNER) => parsed::<pubsub::Owner>(payload),
         ("event", ns::PUBSUB_EVENT) => parsed::<pubsub::Event>(payload),
