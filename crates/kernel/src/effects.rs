@@ -80,6 +80,7 @@ fn write_size(write: &Write) -> usize {
             value.len() + 100
         }
         Write::LogAppend { body, rows, .. } => body.len() + 100 * rows.len(),
+        Write::LogIndex { texts, .. } => 100 + texts.iter().map(|(_, text)| text.len() + 20).sum::<usize>(),
         Write::LogClearFlags { ids, .. } => 100 + ids.as_ref().map_or(0, |ids| ids.len() * 8),
         _ => 100,
     }

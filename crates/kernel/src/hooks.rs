@@ -389,6 +389,9 @@ impl Table {
         let Some(found) = self.iqs.get(&Payload(name, ns)) else { return Err(NoHandler::UnknownPayload) };
         let mut here = found.iter().filter(|iq| iq.at.iter().any(|declared| declared.covers(at))).peekable();
         if here.peek().is_none() {
+            if at == At::Account && found.iter().any(|iq| iq.at.contains(&At::Own)) {
+                return Err(NoHandler::OwnersAlone);
+            }
             return Err(NoHandler::UnknownPayload);
         }
         here.find(|iq| if is_get { iq.get } else { iq.set }).copied().ok_or(NoHandler::WrongType)
@@ -409,6 +412,8 @@ impl hashbrown::Equivalent<(&'static str, &'static str)> for Payload<'_> {
 pub(crate) enum NoHandler {
     /// Nobody knows the payload there.
     UnknownPayload,
+    /// An account answers it to its owner, and to nobody else.
+    OwnersAlone,
     /// It is known, but not as get, or not as set.
     WrongType,
 }

@@ -60,6 +60,8 @@ pub struct Settings {
     pub registration: bool,
     /// Contact addresses by role, e.g. `abuse-addresses` (XEP-0157).
     pub contacts: Vec<(String, Vec<String>)>,
+    /// Days for which an archive keeps a message, where nothing else is said for its account; 0: for ever.
+    pub archive_days: u32,
     /// Iterations of PBKDF2 for new passwords.
     pub iterations: u32,
     /// What app servers are told in push notifications (XEP-0357 §7).

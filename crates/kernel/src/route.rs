@@ -433,10 +433,11 @@ impl Kernel {
             return Ok(());
         }
         let Some(payload) = stanza.payload() else { return Err(StanzaError::new(Condition::BadRequest).into()) };
-        if at == At::Account && !account.exists {
-            return Err(absent(stanza));
-        }
-        let iq = match self.hooks.iq(payload.name(), payload.ns(), stanza.ty == Type::Get, at) {
+        let found = self.hooks.iq(payload.name(), payload.ns(), stanza.ty == Type::Get, at);
+        let iq = match found {
+            // First of all, so that it does not tell whether there is such an account.
+            Err(NoHandler::OwnersAlone) => return Err(StanzaError::new(Condition::Forbidden).into()),
+            _ if at == At::Account && !account.exists => return Err(absent(stanza)),
             Ok(iq) => iq,
             // What is known there to be read only: nobody writes to the account of somebody else.
             Err(NoHandler::WrongType) if at == At::Account => return Err(StanzaError::new(Condition::Forbidden).into()),

@@ -49,6 +49,7 @@ pub(crate) async fn kernel(config: &Config) -> anyhow::Result<Arc<Kernel>> {
         push: config.push,
         stanzas_per_second: config.stanzas_per_second,
         strangers_per_hour: config.strangers_per_hour,
+        archive_days: config.archive_days,
         iterations: ITERATIONS,
         version: VERSION,
     };

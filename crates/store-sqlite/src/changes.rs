@@ -1,5 +1,6 @@
 //! Conditions and writes as SQL, inside the writer's transaction.
 
+use crate::late::{self, Places};
 use rusqlite::{Connection, OptionalExtension, params};
 use std::collections::HashMap;
 use store::{Condition, LogIndex, LogTable, Recent, Write};
@@ -20,15 +21,26 @@ pub(crate) struct Counters {
     log_high: u64,
     sequence: u64,
     accounts: u64,
+    /// The last number given to a body. One that is gone is not given again: indexes know bodies by their numbers.
+    body: u64,
 }
 
 impl Counters {
     pub(crate) fn read(connection: &Connection) -> rusqlite::Result<Counters> {
         let sql = "SELECT entry_high, last_batch, log_high, sequence, accounts FROM state";
+        let newest = "SELECT max(coalesce((SELECT max(id) FROM log_bodies), 0), \
+                      coalesce((SELECT max(body) FROM log_indexed), 0))";
+        let body: i64 = connection.prepare_cached(newest)?.query_row([], |row| row.get(0))?;
         connection.prepare_cached(sql)?.query_row([], |row| {
             let number = |column| row.get::<_, i64>(column).map(|number| number.max(0) as u64);
             let recent = Recent::decode(number(0)?, row.get_ref(1)?.as_blob()?).ok_or(rusqlite::Error::InvalidQuery)?;
-            Ok(Counters { recent, log_high: number(2)?, sequence: number(3)?, accounts: number(4)? })
+            Ok(Counters {
+                recent,
+                log_high: number(2)?,
+                sequence: number(3)?,
+                accounts: number(4)?,
+                body: body.max(0) as u64,
+            })
         })
     }
 
@@ -183,6 +195,11 @@ impl Changes<'_> {
                 }
             }
             Write::LogAppend { table, rows, body } => self.append(*table, rows, body)?,
+            Write::LogIndex { table, up_to, texts } => {
+                let table = self.numbers.table(self.connection, "log", table.0)?;
+                // Never further than there are bodies: one that comes later would be missed.
+                late::index(self.connection, table, (*up_to).min(self.counters.body), texts)?;
+            }
             Write::LogClearFlags { table, owner, ids, flags } => {
                 if let Some((owner, table)) = self.known_place(owner, "log", table.0)? {
                     self.clear_flags(owner, table, ids.as_deref(), *flags)?;
@@ -197,13 +214,20 @@ impl Changes<'_> {
             return Ok(());
         }
         let table = self.numbers.table(self.connection, "log", table.0)?;
-        let mut statement = self.connection.prepare_cached("INSERT INTO log_bodies (rows, body) VALUES (?1, ?2)")?;
-        let body = statement.insert(params![rows.len() as i64, body])?;
+        let mut places = Places { table, rows: Vec::with_capacity(rows.len()) };
         for row in rows {
-            let owner = self.numbers.owner(self.connection, &row.owner)?;
+            places.rows.push((self.numbers.owner(self.connection, &row.owner)?, row.id as i64));
+        }
+        self.counters.body += 1;
+        let number = self.counters.body as i64;
+        self.execute(
+            "INSERT INTO log_bodies (id, rows, body, places) VALUES (?1, ?2, ?3, ?4)",
+            params![number, rows.len() as i64, body, places.write()],
+        )?;
+        for (row, (owner, _)) in rows.iter().zip(&places.rows) {
             self.execute(
                 "INSERT INTO log_rows (owner, tbl, id, flags, body, peer) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
-                params![owner, table, row.id as i64, row.flags, body, row.peer],
+                params![owner, table, row.id as i64, row.flags, number, row.peer],
             )?;
             self.counters.log_high = self.counters.log_high.max(row.id);
         }

@@ -6,6 +6,7 @@
 mod changes;
 mod checkpoint;
 mod error;
+mod late;
 mod migrations;
 mod open;
 mod queries;
@@ -23,7 +24,7 @@ use std::sync::mpsc;
 use std::thread::JoinHandle;
 use store::{
     DocTable, Entry, Future, Loaded, LogQuery, LogRow, LogTable, MapQuery, MapRow, MapTable, Outcome, OwnedRow,
-    OwnedValue, Store, StoreError, Wanted,
+    OwnedValue, Store, StoreError, Unindexed, Wanted, search::Search,
 };
 use tokio::sync::oneshot;
 
@@ -167,6 +168,26 @@ impl Store for Sqlite {
     fn log_rows(&self, table: LogTable, owner: &str, query: LogQuery) -> Future<'_, Result<Vec<LogRow>, StoreError>> {
         let owner = owner.to_owned();
         self.readers.read(move |connection| queries::log_rows(connection, table, &owner, &query))
+    }
+
+    fn log_search<'a>(
+        &'a self,
+        table: LogTable,
+        owner: &'a str,
+        query: LogQuery,
+        search: Search,
+    ) -> Future<'a, Result<Vec<LogRow>, StoreError>> {
+        let owner = owner.to_owned();
+        self.readers.read(move |connection| late::by_words(connection, table, &owner, &query, &search))
+    }
+
+    fn log_unindexed(
+        &self,
+        table: LogTable,
+        at_least: usize,
+        limit: usize,
+    ) -> Future<'_, Result<Unindexed, StoreError>> {
+        self.readers.read(move |connection| late::unindexed(connection, table, at_least, limit))
     }
 
     fn log_count(&self, table: LogTable, owner: &str, any_flag: u32) -> Future<'_, Result<u64, StoreError>> {

@@ -1,5 +1,6 @@
 //! What readers ask. All statements name their index by how they are written; a test looks at the plans.
 
+use crate::late;
 use bytes::Bytes;
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, OptionalExtension, Row, params};
@@ -72,9 +73,6 @@ const LOG: &str = log_rows!("log_rows", "", "ASC");
 const LOG_BACKWARDS: &str = log_rows!("log_rows", "", "DESC");
 /// Where only rows with the indexed flag are asked for. The condition is the index's own, word for word.
 const LOG_FLAG: &str = log_rows!("log_rows INDEXED BY log_rows_flag", "AND (flags & 1) != 0 ", "ASC");
-const LOG_PEER: &str = log_rows!("log_rows INDEXED BY log_rows_peer", "AND peer = ?7 ", "ASC");
-const LOG_PEER_BACKWARDS: &str = log_rows!("log_rows INDEXED BY log_rows_peer", "AND peer = ?7 ", "DESC");
-
 const LOG_COUNT_FLAG: &str = concat!(
     "SELECT count(*) FROM log_rows INDEXED BY log_rows_flag WHERE ",
     of_owner!("log"),
@@ -177,27 +175,20 @@ pub(crate) fn log_rows(
     owner: &str,
     query: &LogQuery,
 ) -> rusqlite::Result<Vec<LogRow>> {
+    if let Some(peer) = &query.peer {
+        return late::by_peer(connection, table, owner, peer, query);
+    }
     let Some((first, last)) = range(query.after, query.before) else { return Ok(Vec::new()) };
-    let limit = at_most(query.limit);
+    let sql = match (query.backwards, query.any_flag) {
+        (true, _) => LOG_BACKWARDS,
+        (false, INDEXED_FLAG) => LOG_FLAG,
+        (false, _) => LOG,
+    };
     let read = |row: &Row<'_>| {
         Ok(LogRow { id: number(row, 0)?, peer: text(row, 1)?, flags: row.get(2)?, body: bytes(row, 3)? })
     };
-    match &query.peer {
-        None => {
-            let sql = match (query.backwards, query.any_flag) {
-                (true, _) => LOG_BACKWARDS,
-                (false, INDEXED_FLAG) => LOG_FLAG,
-                (false, _) => LOG,
-            };
-            let parameters = params![owner, table.0, first, last, query.any_flag, limit];
-            query.take(connection.prepare_cached(sql)?.query_map(parameters, read)?)
-        }
-        Some(peer) => {
-            let sql = if query.backwards { LOG_PEER_BACKWARDS } else { LOG_PEER };
-            let parameters = params![owner, table.0, first, last, query.any_flag, limit, peer];
-            query.take(connection.prepare_cached(sql)?.query_map(parameters, read)?)
-        }
-    }
+    let parameters = params![owner, table.0, first, last, query.any_flag, at_most(query.limit)];
+    query.take(connection.prepare_cached(sql)?.query_map(parameters, read)?)
 }
 
 pub(crate) fn log_count(connection: &Connection, table: LogTable, owner: &str, any_flag: u32) -> rusqlite::Result<u64> {
@@ -219,7 +210,7 @@ fn read_map_row(row: &Row<'_>) -> rusqlite::Result<MapRow> {
 }
 
 /// First and last of what lies between two numbers; `None`: nothing does.
-fn range(after: Option<u64>, before: Option<u64>) -> Option<(i64, i64)> {
+pub(crate) fn range(after: Option<u64>, before: Option<u64>) -> Option<(i64, i64)> {
     let first = after.map_or(0, |after| after.saturating_add(1));
     let last = match before {
         Some(before) => before.checked_sub(1)?.min(MAX_ID),
@@ -254,7 +245,7 @@ mod tests {
     fn plans_neither_scan_nor_sort() {
         let mut connection = Connection::open_in_memory().unwrap();
         migrate(&mut connection, MIGRATIONS).unwrap();
-        for sql in [
+        for sql in late::STATEMENTS.iter().copied().chain([
             ACCOUNT,
             ACCOUNTS_AFTER,
             DOC,
@@ -270,9 +261,7 @@ mod tests {
             LOG,
             LOG_FLAG,
             LOG_BACKWARDS,
-            LOG_PEER,
-            LOG_PEER_BACKWARDS,
-        ] {
+        ]) {
             let mut statement = connection.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).unwrap();
             let plan: Vec<String> = statement.raw_query().mapped(|row| row.get(3)).map(Result::unwrap).collect();
             assert!(!plan.iter().any(|step| step.contains("SCAN") && !step.contains("CONSTANT")), "{sql}\n{plan:#?}");

@@ -66,6 +66,12 @@ fn check_write(write: &Write) -> Result<(), StoreError> {
             }
             value(body.len())
         }
+        Write::LogIndex { up_to, texts, .. } => {
+            if *up_to > MAX_ID {
+                return refused(format!("body number {up_to} is out of range"));
+            }
+            texts.iter().try_for_each(|(_, text)| value(text.len()))
+        }
     }
 }
 

@@ -4,7 +4,7 @@
 use crate::memory::{Memory, Undo};
 use crate::{
     DocTable, Entry, Future, LogQuery, LogRow, LogTable, MapQuery, MapRow, MapTable, Outcome, OwnedRow, OwnedValue,
-    Store, StoreError,
+    Store, StoreError, Unindexed, search::Search,
 };
 use bytes::Bytes;
 use parking_lot::Mutex;
@@ -266,6 +266,25 @@ impl Store for Faulty {
 
     fn log_rows(&self, table: LogTable, owner: &str, query: LogQuery) -> Future<'_, Result<Vec<LogRow>, StoreError>> {
         self.read(|store| store.log_rows(table, owner, query))
+    }
+
+    fn log_search<'a>(
+        &'a self,
+        table: LogTable,
+        owner: &'a str,
+        query: LogQuery,
+        search: Search,
+    ) -> Future<'a, Result<Vec<LogRow>, StoreError>> {
+        self.read(|store| store.log_search(table, owner, query, search))
+    }
+
+    fn log_unindexed(
+        &self,
+        table: LogTable,
+        at_least: usize,
+        limit: usize,
+    ) -> Future<'_, Result<Unindexed, StoreError>> {
+        self.read(|store| store.log_unindexed(table, at_least, limit))
     }
 
     fn log_count(&self, table: LogTable, owner: &str, any_flag: u32) -> Future<'_, Result<u64, StoreError>> {

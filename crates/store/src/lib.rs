@@ -16,11 +16,13 @@ pub mod contract;
 pub mod faulty;
 pub mod memory;
 mod recent;
+pub mod search;
 
 pub use check::{MAX_ID, MAX_KEY_BYTES, MAX_VALUE_BYTES, check_batch};
 pub use recent::Recent;
 
 use bytes::Bytes;
+use search::Search;
 use std::pin::Pin;
 
 /// A boxed future; cheap beside a query.
@@ -220,6 +222,17 @@ pub enum Write {
         /** The stanza. */
         body: Bytes,
     },
+    /// Lets indexes that are filled behind the commits come as far as a body: its rows are found by peer and by text
+    /// without reading all others. What is found is the same before and after. A step that comes too late is passed
+    /// over.
+    LogIndex {
+        /** Table. */
+        table: LogTable,
+        /** All bodies up to this number, of what [`Store::log_unindexed`] gave. */
+        up_to: u64,
+        /** The texts that bodies have, by number: what [`search::Search::text`] says of them. */
+        texts: Vec<(u64, Box<str>)>,
+    },
     /// Clears flags of rows; rows without flags left are removed. Ids that are not there are passed over.
     LogClearFlags {
         /** Table. */
@@ -277,6 +290,15 @@ pub enum StoreError {
     Refused(String),
 }
 
+/// Bodies that indexes do not have yet.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Unindexed {
+    /// How far an index comes with them; 0: there is nothing to do.
+    pub up_to: u64,
+    /// Those of the table asked for, each with its number, in the order in which they were appended.
+    pub bodies: Vec<(u64, Bytes)>,
+}
+
 /// What [`Store::load`] reads of an owner beside the account's value.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Wanted {
@@ -302,6 +324,9 @@ pub struct Loaded {
     /// Counts.
     pub logs: Vec<u64>,
 }
+
+/// Rows read at once by a search without an index.
+const SCAN: usize = 256;
 
 /// A back end. Reads see all that `apply` has reported done.
 pub trait Store: Send + Sync + std::fmt::Debug + 'static {
@@ -357,6 +382,40 @@ pub trait Store: Send + Sync + std::fmt::Debug + 'static {
     fn log_rows(&self, table: LogTable, owner: &str, query: LogQuery) -> Future<'_, Result<Vec<LogRow>, StoreError>>;
     /// How many rows with at least one of the flags.
     fn log_count(&self, table: LogTable, owner: &str, any_flag: u32) -> Future<'_, Result<u64, StoreError>>;
+    /// Rows of a log in which all words of a search are.
+    ///
+    /// Back ends with an index do better than this, which reads the log from one end to the other.
+    fn log_search<'a>(
+        &'a self,
+        table: LogTable,
+        owner: &'a str,
+        query: LogQuery,
+        search: Search,
+    ) -> Future<'a, Result<Vec<LogRow>, StoreError>> {
+        Box::pin(async move {
+            let mut found = Vec::new();
+            let (limit, mut page) = (query.limit, LogQuery { limit: SCAN, ..query.clone() });
+            loop {
+                let rows = self.log_rows(table, owner, page.clone()).await?;
+                let Some(last) = rows.last() else { break };
+                *(if query.backwards { &mut page.before } else { &mut page.after }) = Some(last.id);
+                found.extend(rows.into_iter().filter(|row| search.finds(row)));
+            }
+            found.truncate(limit);
+            let taken: Result<_, std::convert::Infallible> = query.take(found.into_iter().map(Ok));
+            Ok(taken.unwrap_or_default())
+        })
+    }
+    /// Up to `limit` bodies that the indexes of a log do not have, once there are at least so many; none where a back end
+    /// has no such index.
+    fn log_unindexed(
+        &self,
+        _table: LogTable,
+        _at_least: usize,
+        _limit: usize,
+    ) -> Future<'_, Result<Unindexed, StoreError>> {
+        Box::pin(std::future::ready(Ok(Unindexed::default())))
+    }
     /// The largest log id and the largest entry id ever stored, both 0 in a new store.
     fn high_water(&self) -> Future<'_, Result<(u64, u64), StoreError>>;
     /// Writes all out (a checkpoint, where the back end has such a thing) and closes files.

@@ -339,6 +339,8 @@ impl State {
                     self.counters.log_high = self.counters.log_high.max(row.id);
                 }
             }
+            // Every search reads the whole log.
+            Write::LogIndex { .. } => {}
             Write::LogClearFlags { table, owner, ids, flags } => self.clear_flags(*table, owner, ids, *flags, undo),
         }
         Ok(())

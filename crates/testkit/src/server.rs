@@ -37,6 +37,7 @@ pub fn settings() -> Settings {
         push: PushSummary::default(),
         stanzas_per_second: kernel::limits::STANZAS_PER_SECOND,
         strangers_per_hour: kernel::limits::STRANGERS_PER_HOUR,
+        archive_days: 0,
         iterations: 1,
         version: "1.0-test",
     }

@@ -45,6 +45,8 @@ pub struct Filter {
     pub ids: Option<Vec<String>>,
     /// Whether messages of rooms are wanted; unsaid: as the server likes.
     pub groupchat: Option<bool>,
+    /// With these words (XEP-0431); never empty.
+    pub text: Option<String>,
 }
 
 /// `<fin/>`, which ends an answer (§4.3.2).
@@ -85,7 +87,7 @@ pub struct Preferences {
 }
 
 /// The fields of a query (§4.1), with their types.
-const FIELDS: [(&str, FieldType); 7] = [
+const FIELDS: [(&str, FieldType); 8] = [
     ("with", FieldType::JidSingle),
     ("start", FieldType::TextSingle),
     ("end", FieldType::TextSingle),
@@ -93,7 +95,11 @@ const FIELDS: [(&str, FieldType); 7] = [
     ("after-id", FieldType::TextSingle),
     ("ids", FieldType::ListMulti),
     ("include-groupchat", FieldType::Boolean),
+    (TEXT, FieldType::TextSingle),
 ];
+
+/// The field of a search (XEP-0431 §3.1), in Clark notation with [`ns::FULLTEXT`].
+const TEXT: &str = "{urn:xmpp:fulltext:0}fulltext";
 
 /// The form with all fields, as the content of `<query/>` in the answer to a get (§4.1.5).
 pub fn write_fields(out: &mut Writer) {
@@ -138,6 +144,7 @@ impl Filter {
             after_id: form.value("after-id").map(str::to_owned),
             ids: form.find("ids").map(|field| field.values.clone()).filter(|ids| !ids.is_empty()),
             groupchat: form.boolean("include-groupchat")?,
+            text: form.value(TEXT).filter(|text| !text.is_empty()).map(str::to_owned),
         })
     }
 
@@ -155,6 +162,7 @@ impl Filter {
         self.before_id.iter().for_each(|id| add("before-id", id.clone()));
         self.after_id.iter().for_each(|id| add("after-id", id.clone()));
         self.groupchat.iter().for_each(|wanted| add("include-groupchat", wanted.to_string()));
+        self.text.iter().for_each(|text| add(TEXT, text.clone()));
         if let Some(ids) = &self.ids {
             let mut field = crate::forms::Field { var: Some("ids".into()), ..crate::forms::Field::default() };
             field.values.clone_from(ids);

@@ -68,6 +68,8 @@ pub const MAM: &str = "urn:xmpp:mam:2";
 pub const MAM_EXTENDED: &str = "urn:xmpp:mam:2#extended";
 /// The field `include-groupchat` is understood (XEP-0313 §7).
 pub const MAM_GROUPCHAT_FIELD: &str = "urn:xmpp:mam:2#groupchat-field";
+/// Full text search in archives (XEP-0431).
+pub const FULLTEXT: &str = "urn:xmpp:fulltext:0";
 /// Validation of form fields (XEP-0122).
 pub const DATA_VALIDATE: &str = "http://jabber.org/protocol/xdata-validate";
 /// What a room says of users (XEP-0045).

@@ -1,13 +1,19 @@
 //! The archive of an account (XEP-0313): its log, read again in pages, and preferences (XEP-0441) for what gets into it.
 //!
+//! An archive is its owner's (§8.1): it has no handler for anybody else, so the kernel answers forbidden, whether or not
+//! there is such an account.
+//!
 //! A message is one body with a row in the log of each side (`messages::LOG`); the flag `messages::ARCHIVED` says that
 //! the row is part of the archive. Messages of rooms are not: rooms have archives of their own.
 
 mod bound;
+mod index;
 mod page;
 mod preferences;
 mod query;
+mod retention;
 mod rules;
+mod text;
 
 use crate::{messages, roster::Roster};
 use kernel::{
@@ -17,7 +23,7 @@ use kernel::{
 use linnet_xeps::ns;
 use linnet_xmpp::{StanzaError, stanza::Condition};
 use preferences::Kept;
-pub(crate) use rules::{is_encrypted, is_worth_keeping};
+pub(crate) use rules::{is_encrypted, worth};
 
 /// The archive.
 pub static FEATURE: Feature = Feature {
@@ -25,10 +31,11 @@ pub static FEATURE: Feature = Feature {
     xeps: &[
         Xep { number: 59, version: "1.0", note: "no positions; a count only where no item is asked for" },
         Xep { number: 313, version: "1.1.3", note: "no messages of rooms in the archive of an account" },
+        Xep { number: 431, version: "0.2.0", note: "" },
         Xep { number: 441, version: "0.2.0", note: "" },
     ],
     server_features: &[],
-    account_features: &[ns::MAM, ns::MAM_EXTENDED, ns::MAM_GROUPCHAT_FIELD],
+    account_features: &[ns::MAM, ns::MAM_EXTENDED, ns::MAM_GROUPCHAT_FIELD, ns::FULLTEXT],
     stream_features: &[],
     hooks: &[
         Hook::Document { type_id: Kept::type_id, source: Source::Doc(preferences::TABLE, Kept::decode) },
@@ -37,16 +44,20 @@ pub static FEATURE: Feature = Feature {
         Hook::Iq(iq("metadata", true, false, Handler::Later(query::metadata))),
         Hook::Iq(iq("prefs", true, true, Handler::Now(preferences::answer))),
         Hook::Bound(bound::metadata),
+        Hook::Job(index::JOB),
+        Hook::Job(retention::JOB),
+        Hook::Command(&retention::KEEP),
+        Hook::Command(&retention::KEPT),
     ],
 };
 
 const fn iq(name: &'static str, get: bool, set: bool, handler: Handler) -> Iq {
-    Iq { name, ns: ns::MAM, get, set, at: &[At::Own, At::Account], handler }
+    Iq { name, ns: ns::MAM, get, set, at: &[At::Own], handler }
 }
 
 /// Whether the turn's message becomes part of the account's archive.
 pub(crate) fn keeps(turn: &Turn<'_>) -> bool {
-    if !rules::is_worth_keeping(turn.stanza) {
+    if !rules::worth(turn.stanza).keep {
         return false;
     }
     let own = &turn.account.address;
@@ -57,11 +68,6 @@ pub(crate) fn keeps(turn: &Turn<'_>) -> bool {
 
 fn is_contact(turn: &Turn<'_>, contact: &linnet_xmpp::Jid) -> bool {
     turn.document::<Roster>().is_some_and(|roster| roster.listed().any(|listed| listed.jid == *contact))
-}
-
-/// An archive is its owner's (XEP-0313 §8.1).
-fn check_owner(at: At) -> Result<(), StanzaError> {
-    if at == At::Own { Ok(()) } else { Err(Condition::Forbidden.into()) }
 }
 
 fn failed(ask: &Ask, error: &store::StoreError) -> StanzaError {

@@ -1,9 +1,13 @@
 //! Reading the rows of one page: an exclusive range of ids, walked from either end until the page is full.
 
+use super::text;
 use crate::messages;
 use kernel::hooks::Ask;
 use linnet_xmpp::{Jid, Stanza};
-use store::{LogQuery, LogRow, StoreError};
+use store::{
+    LogQuery, LogRow, StoreError,
+    search::{Search, Words},
+};
 
 /// Rows read at once where most of them may be passed over.
 const SCAN: usize = 200;
@@ -27,6 +31,28 @@ pub(super) enum With {
     Resource(Jid),
 }
 
+/// Which rows of a range are wanted.
+#[derive(Debug)]
+pub(super) struct Wanted {
+    pub(super) with: With,
+    /// With all of these words (XEP-0431).
+    pub(super) search: Option<Search>,
+}
+
+impl Wanted {
+    /// Every row.
+    pub(super) const ALL: Wanted = Wanted { with: With::Anybody, search: None };
+
+    pub(super) fn new(with: Option<&Jid>, words: Option<&str>) -> Wanted {
+        let search = words.map(|words| Search { words: Words::parse(words), text: text::of });
+        Wanted { with: With::of(with), search }
+    }
+
+    pub(super) fn matches(&self, row: &LogRow) -> bool {
+        self.with.matches(row) && self.search.as_ref().is_none_or(|search| search.finds(row))
+    }
+}
+
 impl Range {
     pub(super) fn after(&mut self, id: u64) {
         self.after = Some(self.after.map_or(id, |after| after.max(id)));
@@ -42,7 +68,7 @@ impl Range {
 }
 
 impl With {
-    pub(super) fn of(jid: Option<&Jid>) -> With {
+    fn of(jid: Option<&Jid>) -> With {
         match jid {
             None => With::Anybody,
             Some(jid) if jid.is_bare() => With::Peer(jid.clone()),
@@ -50,7 +76,7 @@ impl With {
         }
     }
 
-    pub(super) fn matches(&self, row: &LogRow) -> bool {
+    fn matches(&self, row: &LogRow) -> bool {
         match self {
             With::Anybody => true,
             With::Peer(peer) => *row.peer == *peer.as_str(),
@@ -75,7 +101,7 @@ impl With {
 pub(super) async fn row(ask: &Ask, id: u64) -> Result<Option<LogRow>, StoreError> {
     let (Some(after), Some(before)) = (id.checked_sub(1), id.checked_add(1)) else { return Ok(None) };
     let range = Range { after: Some(after), before: Some(before) };
-    Ok(rows(ask, range, &With::Anybody, false, 1).await?.rows.pop())
+    Ok(rows(ask, range, &Wanted::ALL, false, 1).await?.rows.pop())
 }
 
 /// Rows that were found.
@@ -101,23 +127,27 @@ impl Found {
 pub(super) async fn rows(
     ask: &Ask,
     mut range: Range,
-    with: &With,
+    wanted: &Wanted,
     backwards: bool,
     limit: usize,
 ) -> Result<Found, StoreError> {
-    let at_once = if matches!(with, With::Resource(_)) { SCAN } else { limit };
+    let at_once = if matches!(wanted.with, With::Resource(_)) { SCAN } else { limit };
     let mut found = Found::default();
     loop {
         let query = LogQuery {
             after: range.after,
             before: range.before,
-            peer: with.peer(&ask.owner),
+            peer: wanted.with.peer(&ask.owner),
             any_flag: messages::ARCHIVED,
             backwards,
             limit: at_once,
             bytes: BYTES,
         };
-        let rows = ask.kernel.store.log_rows(messages::LOG, ask.owner.as_str(), query).await?;
+        let (store, owner) = (&ask.kernel.store, ask.owner.as_str());
+        let rows = match &wanted.search {
+            None => store.log_rows(messages::LOG, owner, query).await?,
+            Some(search) => store.log_search(messages::LOG, owner, query, search.clone()).await?,
+        };
         let bytes: usize = rows.iter().map(|row| row.body.len()).sum();
         let is_last = rows.len() < at_once && bytes < BYTES;
         match rows.last() {
@@ -125,7 +155,7 @@ pub(super) async fn rows(
             Some(last) => range.after(last.id),
             None => {}
         }
-        rows.into_iter().filter(|row| with.matches(row)).for_each(|row| found.push(row));
+        rows.into_iter().filter(|row| wanted.with.matches(row)).for_each(|row| found.push(row));
         if is_last || found.rows.len() >= limit || found.is_full() {
             found.rows.truncate(limit);
             return Ok(found);

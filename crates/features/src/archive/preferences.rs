@@ -1,6 +1,5 @@
 //! What an account wants archived (XEP-0441): by default, and for addresses on two lists.
 
-use super::check_owner;
 use bytes::Bytes;
 use kernel::{Turn, account::Document};
 use linnet_xeps::{
@@ -76,7 +75,6 @@ impl Kept {
 }
 
 pub(super) fn answer(turn: &mut Turn<'_>) -> Result<Bytes, StanzaError> {
-    check_owner(turn.at)?;
     let Some(kept) = turn.document::<Kept>() else { return Err(Condition::ServiceUnavailable.into()) };
     if turn.stanza.ty == Type::Get {
         return Ok(kept.0.to_bytes());

@@ -1,8 +1,8 @@
 //! Answers to queries of the archive (XEP-0313 §4, §5): the results as messages, then what ends them.
 
 use super::{
-    check_owner, failed,
-    page::{self, Found, Range, With},
+    failed,
+    page::{self, Found, Range, Wanted},
     shown,
 };
 use crate::messages;
@@ -31,8 +31,7 @@ const PAGE: usize = 50;
 const MAX_PAGE: usize = 100;
 
 /// The fields that a query may have (§4.1.5).
-pub(super) fn fields(turn: &mut Turn<'_>) -> Result<Bytes, StanzaError> {
-    check_owner(turn.at)?;
+pub(super) fn fields(_: &mut Turn<'_>) -> Result<Bytes, StanzaError> {
     let mut out = Writer::new(linnet_xmpp::ns::CLIENT);
     write_fields(&mut out);
     Ok(out.finish())
@@ -40,7 +39,6 @@ pub(super) fn fields(turn: &mut Turn<'_>) -> Result<Bytes, StanzaError> {
 
 pub(super) fn answer(ask: Ask) -> Future<'static, Result<Bytes, StanzaError>> {
     Box::pin(async move {
-        check_owner(ask.at)?;
         let query = ask.stanza.payload().ok_or(Condition::BadRequest).map(Query::read)??;
         let Some(session) = ask.session.clone() else { return Err(Condition::ServiceUnavailable.into()) };
         if query.node.is_some() {
@@ -80,10 +78,9 @@ pub(super) fn answer(ask: Ask) -> Future<'static, Result<Bytes, StanzaError>> {
 /// Ids and times of the first and of the last message (§5).
 pub(super) fn metadata(ask: Ask) -> Future<'static, Result<Bytes, StanzaError>> {
     Box::pin(async move {
-        check_owner(ask.at)?;
         let mut ends = Vec::new();
         for backwards in [false, true] {
-            let rows = page::rows(&ask, Range::default(), &With::Anybody, backwards, 1).await;
+            let rows = page::rows(&ask, Range::default(), &Wanted::ALL, backwards, 1).await;
             ends.extend(rows.map_err(|error| failed(&ask, &error))?.rows);
         }
         let end = |row: &LogRow| (shown(&ask.kernel, row.id), came(row.id));
@@ -114,29 +111,29 @@ async fn find(ask: &Ask, query: &Query, backwards: bool, limit: usize) -> Result
     for id in [filter.before_id.as_ref(), before].into_iter().flatten() {
         range.before(known(ask, id).await?.id);
     }
-    let with = With::of(filter.with.as_ref());
+    let wanted = Wanted::new(filter.with.as_ref(), filter.text.as_deref());
     let Some(ids) = &filter.ids else {
-        return page::rows(ask, range, &with, backwards, limit).await.map_err(|error| failed(ask, &error));
+        return page::rows(ask, range, &wanted, backwards, limit).await.map_err(|error| failed(ask, &error));
     };
     if ids.len() > MAX_PAGE {
         let text = format!("at most {MAX_PAGE} ids at once");
         return Err(StanzaError::new(Condition::ResourceConstraint).text(text));
     }
-    let mut wanted = Vec::new();
+    let mut named = Vec::new();
     for id in ids {
         let row = known(ask, id).await?;
-        if range.contains(row.id) && with.matches(&row) {
-            wanted.push(row.id);
+        if range.contains(row.id) && wanted.matches(&row) {
+            named.push(row.id);
         }
     }
-    wanted.sort_unstable();
-    wanted.dedup();
+    named.sort_unstable();
+    named.dedup();
     if backwards {
-        wanted.reverse();
+        named.reverse();
     }
     // Read again, so that no more is in memory than belongs on the page.
     let mut found = Found::default();
-    for id in wanted.into_iter().take(limit) {
+    for id in named.into_iter().take(limit) {
         if let (false, Some(row)) = (found.is_full(), page::row(ask, id).await.map_err(|error| failed(ask, &error))?) {
             found.push(row);
         }

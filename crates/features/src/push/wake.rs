@@ -16,7 +16,7 @@ use linnet_xmpp::{Stanza, stanza::Type};
 pub fn wakes(account: &Account, message: &Stanza) -> bool {
     let Some(from) = &message.from else { return false };
     from.bare_str() != account.address.as_str()
-        && archive::is_worth_keeping(message)
+        && archive::worth(message).wake
         && settings::allow(account, from, message)
 }
 

@@ -139,6 +139,13 @@ pub(crate) const KEYS: &[Key] = &[
         "Whether app servers are told who wrote. They are run by the makers of apps, and others read what they send on.",
     ),
     key("push", "body", "true or false", "`false`", "Whether app servers are told what was written."),
+    key(
+        "archive",
+        "keep_days",
+        "days, 0 for ever",
+        "`0`",
+        "How long archives keep messages; `linnet archive keep` says it for one account.",
+    ),
     key("contacts", "abuse", "list of URIs", "`[]`", "Whom to tell about abuse (XEP-0157)."),
     key("contacts", "admin", "list of URIs", "`[]`", "Who runs the server."),
     key("contacts", "feedback", "list of URIs", "`[]`", "Who likes to hear about the service."),

@@ -40,6 +40,8 @@ pub(crate) struct Config {
     pub(crate) admins: Vec<Jid>,
     /// Whether strangers may create accounts.
     pub(crate) registration: bool,
+    /// Days for which archives keep messages; 0: for ever.
+    pub(crate) archive_days: u32,
     /// Contact addresses by role.
     pub(crate) contacts: Vec<(String, Vec<String>)>,
     /// What app servers are told in push notifications.
@@ -124,6 +126,7 @@ impl Config {
             certificate,
             admins,
             registration: top.flag("registration")?.unwrap_or(false),
+            archive_days: days(&reader.section("archive")?)?,
             contacts: contacts(&reader.section("contacts")?)?,
             push: push(&reader.section("push")?)?,
             stanzas_per_second: count(&reader.section("limits")?, "stanzas_per_second", STANZAS_PER_SECOND)?,
@@ -209,6 +212,11 @@ fn listen(section: &Section<'_>, loopback: bool) -> Result<Vec<Listen>, ConfigEr
         }
     }
     Ok(all)
+}
+
+fn days(section: &Section<'_>) -> Result<u32, ConfigError> {
+    let Some(said) = section.number("keep_days")? else { return Ok(0) };
+    u32::try_from(said.value).map_err(|_| said.error("that many days have never been; say 0 to keep everything"))
 }
 
 fn contacts(section: &Section<'_>) -> Result<Vec<(String, Vec<String>)>, ConfigError> {

@@ -4,6 +4,7 @@
 
 mod entries;
 mod logs;
+mod search;
 mod shapes;
 
 use crate::{
@@ -36,7 +37,7 @@ impl std::fmt::Debug for Subject {
 /// # Panics
 /// Where the store breaks the contract; the name of the case was printed before.
 pub fn run(make: impl Fn() -> Subject) {
-    for (name, case) in entries::CASES.iter().chain(shapes::CASES).chain(logs::CASES) {
+    for (name, case) in entries::CASES.iter().chain(shapes::CASES).chain(logs::CASES).chain(search::CASES) {
         eprintln!("contract: {name}");
         let subject = make();
         case(&Bench { subject: &subject, next_id: Cell::new(1) });

@@ -69,6 +69,12 @@ pub(super) fn fill(text: &str, captured: &Captured) -> Result<String, String> {
     while let Some(start) = rest.find('{') {
         let Some(length) = rest[start..].find('}') else { break };
         let name = &rest[start + 1..start + length];
+        if !is_name(name) {
+            // Clark notation (XEP-0068 §3.4) and the like.
+            out.push_str(&rest[..=start]);
+            rest = &rest[start + 1..];
+            continue;
+        }
         let value = captured.get(name).ok_or_else(|| format!("'{{{name}}}' was not captured"))?;
         out.push_str(&rest[..start]);
         out.push_str(value);
@@ -76,6 +82,11 @@ pub(super) fn fill(text: &str, captured: &Captured) -> Result<String, String> {
     }
     out.push_str(rest);
     Ok(out)
+}
+
+/// Whether what stands in braces is the name of a captured value.
+fn is_name(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_')
 }
 
 impl Pattern {
@@ -178,7 +189,7 @@ fn is_passed_over(child: &Element) -> bool {
 }
 
 fn compare_value(pattern: &str, came: &str, captured: &mut Captured) -> Result<(), String> {
-    let name = pattern.strip_prefix('{').and_then(|rest| rest.strip_suffix('}')).filter(|name| !name.contains('{'));
+    let name = pattern.strip_prefix('{').and_then(|rest| rest.strip_suffix('}')).filter(|name| is_name(name));
     if let Some(name) = name
         && !captured.contains_key(name)
     {
