@@ -132,6 +132,24 @@ mod tests {
         migrate(&mut connection, &TWO).unwrap();
     }
 
+    /// 003: rows of before are found from their bodies, by which the indexes will be filled.
+    #[test]
+    fn bodies_of_before_know_their_rows() {
+        let mut connection = Connection::open_in_memory().unwrap();
+        migrate(&mut connection, &MIGRATIONS[..2]).unwrap();
+        let rows = "INSERT INTO log_bodies VALUES (7, 2, x'61'), (8, 1, x'62'); \
+                    INSERT INTO log_rows VALUES (1, 5, 100, 2, 7, 'x'), (2, 5, 101, 2, 7, 'y'), (1, 6, 102, 2, 8, 'x');";
+        connection.execute_batch(rows).unwrap();
+        migrate(&mut connection, MIGRATIONS).unwrap();
+        let places = |body: i64| -> String {
+            connection.query_row("SELECT places FROM log_bodies WHERE id = ?1", [body], |row| row.get(0)).unwrap()
+        };
+        assert_eq!((places(7).as_str(), places(8).as_str()), ("5 1 100 2 101", "6 1 102"));
+        connection.execute_batch("DELETE FROM log_rows WHERE owner = 1").unwrap();
+        let left: i64 = connection.query_row("SELECT count(*) FROM log_bodies", [], |row| row.get(0)).unwrap();
+        assert_eq!(left, 1);
+    }
+
     #[test]
     fn numbers_ascend_from_one() {
         assert!(MIGRATIONS.iter().enumerate().all(|(at, migration)| migration.number as usize == at + 1));
