@@ -13,8 +13,11 @@ pub struct Route {
     /// Begins and ends with `/`, e.g. `/upload/`.
     pub path: &'static str,
     /// Answers.
-    pub run: fn(Arc<Kernel>, Request<Box<dyn Incoming>>) -> Future<'static, Response<Outgoing>>,
+    pub run: Answer,
 }
+
+/// Answers a request.
+pub type Answer = fn(Arc<Kernel>, Request<Box<dyn Incoming>>) -> Future<'static, Response<Outgoing>>;
 
 /// A request's body, as it comes.
 pub trait Incoming: Send {

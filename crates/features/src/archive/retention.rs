@@ -38,7 +38,7 @@ fn step(kernel: Arc<Kernel>) -> Future<'static, Result<Step, JobError>> {
         let after = done.as_ref().and_then(|done| std::str::from_utf8(done).ok());
         let accounts: Vec<Box<str>> = match usual {
             0 => {
-                own.keys().filter(|owner| after.is_none_or(|after| &***owner > after)).cloned().take(ACCOUNTS).collect()
+                own.keys().filter(|owner| after.is_none_or(|after| &***owner > after)).take(ACCOUNTS).cloned().collect()
             }
             _ => kernel.store.accounts(after, ACCOUNTS).await?.into_iter().map(|(owner, _)| owner).collect(),
         };
