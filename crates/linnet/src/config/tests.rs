@@ -30,14 +30,6 @@ fn archives_keep_everything_unless_days_are_said() {
 }
 
 #[test]
-fn archives_keep_everything_unless_days_are_said() {
-    assert_eq!(read("").archive_days, 0);
-    assert_eq!(read("[archive]\nkeep_days = 30").archive_days, 30);
-    assert!(refused("[archive]\nkeep_days = 5000000000").contains("0 to keep everything"));
-    assert!(refused("[archive]\nkeep_days = -1").contains("keep_days"));
-}
-
-#[test]
 fn another_domain_listens_everywhere() {
     let config = read("domain = 'example.org'\ndomains = ['example.net', 'example.org']");
     assert_eq!(config.domain_names(), ["example.org", "example.net"]);
