@@ -12,7 +12,7 @@ mod page;
 mod preferences;
 mod query;
 mod retention;
-pub(crate) mod rules;
+mod rules;
 mod text;
 
 use crate::{messages, roster::Roster};
@@ -57,7 +57,7 @@ const fn iq(name: &'static str, get: bool, set: bool, handler: Handler) -> Iq {
 
 /// Whether the turn's message becomes part of the account's archive.
 pub(crate) fn keeps(turn: &Turn<'_>) -> bool {
-    if !rules::worth(turn.stanza).keep {
+    if !worth(turn.stanza).keep {
         return false;
     }
     let own = &turn.account.address;

@@ -1,4 +1,4 @@
-//! Which devices have to be woken, and when: those without a connection, for messages that belong into an archive.
+//! Which devices have to be woken, and when: those without a connection, for messages that matter.
 
 use super::{
     courier::{self, News},
@@ -10,7 +10,7 @@ use kernel::{Account, Attached, Turn};
 use linnet_xeps::ns;
 use linnet_xmpp::{Stanza, stanza::Type};
 
-/// Whether a message to an account wakes its devices: one that belongs into an archive, from somebody else, in a chat
+/// Whether a message to an account wakes its devices: one that matters (`archive::worth`), from somebody else, in a chat
 /// that may disturb (XEP-0492). What the account wants archived (XEP-0441) does not matter: who keeps no archive wants
 /// to read all the same.
 pub fn wakes(account: &Account, message: &Stanza) -> bool {
