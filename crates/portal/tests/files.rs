@@ -12,6 +12,10 @@ use http_body::{Body as _, Frame};
 use std::{
     io,
     pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
     task::{Context, Poll},
     time::Duration,
 };
@@ -202,6 +206,38 @@ async fn a_slot_is_used_once_with_its_size_and_type() {
     assert_eq!(world.put(&slot, b"other").await, StatusCode::CONFLICT);
     assert_eq!(world.content(&slot.path).await.as_deref(), Some(&b"hello"[..]));
     assert_eq!(world.server.blobs.used(), 5);
+}
+
+/// A body of so many pieces, which counts those that were read.
+struct Counted(usize, Arc<AtomicUsize>);
+
+impl http_body::Body for Counted {
+    type Data = Bytes;
+    type Error = io::Error;
+
+    fn poll_frame(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<io::Result<Frame<Bytes>>>> {
+        let Some(left) = self.0.checked_sub(1) else { return Poll::Ready(None) };
+        self.0 = left;
+        self.1.fetch_add(1, Ordering::Relaxed);
+        Poll::Ready(Some(Ok(Frame::data(Bytes::from_static(&[0; 65536])))))
+    }
+}
+
+/// Whoever still sent saw a broken connection in place of the 409.
+#[tokio::test]
+async fn a_refused_file_is_read_to_its_end_before_the_answer() {
+    let world = World::new().await;
+    let slot = world.slot("a.txt", 5, "text/plain").await;
+    assert_eq!(world.put(&slot, b"hello").await, StatusCode::CREATED);
+    let pieces = Arc::new(AtomicUsize::new(0));
+    let body = |count: usize| (count * 65536, Body::new(Counted(count, pieces.clone())));
+    let (length, content) = body(16);
+    assert_eq!(world.put_body(&slot, length, content).await, StatusCode::CONFLICT);
+    assert_eq!(pieces.swap(0, Ordering::Relaxed), 16);
+    // Not without end.
+    let (length, content) = body(1000);
+    assert_eq!(world.put_body(&slot, length, content).await, StatusCode::CONFLICT);
+    assert_eq!(pieces.load(Ordering::Relaxed), 256);
 }
 
 #[tokio::test]

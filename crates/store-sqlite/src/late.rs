@@ -9,8 +9,11 @@ use rusqlite::{Connection, OptionalExtension, Row, params, types::ValueRef};
 use std::fmt::Write as _;
 use store::{
     LogQuery, LogRow, LogTable, MAX_ID, Unindexed,
-    search::{Search, Words, fold},
+    search::{Search, Words},
 };
+
+/// Bytes of the bodies that one step indexes: some are as large as a stanza may be, and the writer is busy meanwhile.
+const STEP_BYTES: usize = 1024 * 1024;
 
 /// The place of a log: the numbers of its owner and its table.
 #[derive(Debug, Clone, Copy)]
@@ -161,12 +164,18 @@ pub(crate) fn unindexed(
         return Ok(Unindexed::default());
     }
     let mut found = Unindexed::default();
+    let mut size = 0;
     let mut statement = snapshot.prepare_cached(LATER)?;
     let mut rows = statement.query(params![indexed, i64::try_from(limit).unwrap_or(i64::MAX)])?;
     while let Some(row) = rows.next()? {
         found.up_to = number(row, 0)?;
         if Places::read(row.get_ref(1)?.as_str()?).table == table {
-            found.bodies.push((found.up_to, bytes(row, 2)?));
+            let body = bytes(row, 2)?;
+            size += body.len();
+            found.bodies.push((found.up_to, body));
+        }
+        if size >= STEP_BYTES {
+            break;
         }
     }
     Ok(found)
@@ -214,9 +223,8 @@ pub(crate) fn index(
     for (body, text) in texts {
         // A body that has gone meanwhile has no owners any more.
         let Ok(at) = owners.binary_search_by_key(body, |(number, _)| *number) else { continue };
-        let words = fold(text).collect::<Vec<_>>().join(" ");
-        if !words.is_empty() {
-            statement.execute(params![owners[at].0 as i64, owners[at].1, words])?;
+        if !text.is_empty() {
+            statement.execute(params![owners[at].0 as i64, owners[at].1, text])?;
         }
     }
     let sql = "INSERT INTO log_indexed VALUES (?1, ?2) ON CONFLICT (tbl) DO UPDATE SET body = excluded.body";

@@ -236,7 +236,7 @@ pub enum Write {
         table: LogTable,
         /** All bodies up to this number, of what [`Store::log_unindexed`] gave. */
         up_to: u64,
-        /** The texts that bodies have, by number: what [`search::Search::text`] says of them. */
+        /** The texts that bodies have, by number: [`search::folded`] of what [`search::Search::text`] says of them. */
         texts: Vec<(u64, Box<str>)>,
     },
     /// Clears flags of rows; rows without flags left are removed. Ids that are not there are passed over.

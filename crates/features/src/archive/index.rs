@@ -4,10 +4,11 @@ use super::text;
 use crate::messages::LOG;
 use kernel::{
     Kernel,
+    context::blocking,
     jobs::{Job, JobError, Step},
 };
 use std::{sync::Arc, time::Duration};
-use store::{Future, Unindexed, Write};
+use store::{Future, Unindexed, Write, search::folded};
 
 /// Runs often, since it looks only at a number where there is little to do.
 pub(super) const JOB: Job = Job { name: "archive index", every: Duration::from_secs(10), step };
@@ -24,12 +25,15 @@ fn step(kernel: Arc<Kernel>) -> Future<'static, Result<Step, JobError>> {
         if found.up_to == 0 {
             return Ok(Step::Done);
         }
-        kernel.apply(Vec::new(), vec![with_texts(&found)]).await?;
+        // Unicode takes its time, and others wait for the writer.
+        let write =
+            blocking(&*kernel.context, move || with_texts(&found)).await.ok_or("the texts could not be read")?;
+        kernel.apply(Vec::new(), vec![write]).await?;
         Ok(Step::More)
     })
 }
 
 fn with_texts(found: &Unindexed) -> Write {
-    let texts = found.bodies.iter().filter_map(|(number, body)| Some((*number, text::of(body)?.into())));
+    let texts = found.bodies.iter().filter_map(|(number, body)| Some((*number, folded(&text::of(body)?))));
     Write::LogIndex { table: LOG, up_to: found.up_to, texts: texts.collect() }
 }

@@ -24,5 +24,8 @@ pub(super) const PROFILE_QUOTA: u64 = 50 * 1024 * 1024;
 pub(super) const DISK: Duration = Duration::from_secs(300);
 /// The longest time for which a copy may be kept by whoever fetched it.
 pub(super) const CACHE: Duration = Duration::from_secs(365 * 24 * 3600);
+/// Bytes that are read of a file that is refused, and thrown away: who still sends would see a broken connection in
+/// place of the answer. The photos and voice messages that people send; with larger files it is cut off all the same.
+pub(super) const DISCARDED: usize = 16 * 1024 * 1024;
 /// How often one folder of 256 is looked through for what is over: each comes about once a day.
 pub(super) const SWEEP: Duration = Duration::from_secs(300);

@@ -1,13 +1,15 @@
 //! A file comes (XEP-0363 §7): once, with exactly the size of its slot, and durable before the 201.
 
 use super::{
-    media,
+    limits, media,
     record::{self, FILES, Record, SLOTS},
     web::{self, say},
 };
+use bytes::Bytes;
 use http::{
     HeaderMap, Request, Response, StatusCode,
     header::{CONTENT_LENGTH, CONTENT_TYPE},
+    request::Parts,
 };
 use kernel::{
     Kernel,
@@ -18,9 +20,39 @@ use store::{Condition, Outcome, StoreError, Write};
 
 /// Answers a PUT.
 pub(super) async fn put(kernel: &Arc<Kernel>, request: Request<Box<dyn Incoming>>) -> Response<Outgoing> {
-    match take(kernel, request).await {
+    let (head, body) = request.into_parts();
+    let mut body = Body { pieces: body, is_over: false };
+    match take(kernel, &head, &mut body).await {
         Ok(()) => say(StatusCode::CREATED, "The file is there."),
-        Err(Refused(status, text)) => say(status, text),
+        Err(Refused(status, text)) => {
+            body.discard().await;
+            say(status, text)
+        }
+    }
+}
+
+/// A file on its way.
+struct Body {
+    pieces: Box<dyn Incoming>,
+    /// It ended, or broke off.
+    is_over: bool,
+}
+
+impl Body {
+    async fn next(&mut self) -> Result<Option<Bytes>, Broken> {
+        let next = self.pieces.next().await;
+        self.is_over = !matches!(next, Ok(Some(_)));
+        next
+    }
+
+    /// Reads what is still to come, within limits.
+    async fn discard(&mut self) {
+        let mut left = limits::DISCARDED;
+        while !self.is_over && left > 0 {
+            if let Ok(Some(piece)) = self.next().await {
+                left = left.saturating_sub(piece.len());
+            }
+        }
     }
 }
 
@@ -32,8 +64,7 @@ const USED: Refused = Refused(StatusCode::CONFLICT, "This slot was used already.
 const FULL: Refused = Refused(StatusCode::INSUFFICIENT_STORAGE, "The disk of the server is full.");
 const FAULT: Refused = Refused(StatusCode::INTERNAL_SERVER_ERROR, "The file could not be stored.");
 
-async fn take(kernel: &Arc<Kernel>, request: Request<Box<dyn Incoming>>) -> Result<(), Refused> {
-    let (head, mut body) = request.into_parts();
+async fn take(kernel: &Arc<Kernel>, head: &Parts, body: &mut Body) -> Result<(), Refused> {
     let (id, file) = web::path(head.uri.path()).ok_or(NO_SLOT)?;
     if !web::is_authorized(kernel, &head.headers, id) {
         return Err(Refused(StatusCode::FORBIDDEN, "Say the Authorization header that came with the slot."));
@@ -46,7 +77,7 @@ async fn take(kernel: &Arc<Kernel>, request: Request<Box<dyn Incoming>>) -> Resu
     }
     let media = check(&head.headers, &slot)?;
     let blob = blob_name(kernel, id);
-    receive(kernel, &mut *body, &blob, slot.size).await?;
+    receive(kernel, body, &blob, slot.size).await?;
     let record = Record { media, since: kernel.context.now(), blob: blob.clone(), ..slot };
     let done = note(kernel, &owner, id, &record).await;
     if done.is_err() {
@@ -112,7 +143,7 @@ fn check(headers: &HeaderMap, slot: &Record) -> Result<Option<String>, Refused> 
 }
 
 /// Writes the body into a blob, piece by piece. What is broken off leaves nothing behind.
-async fn receive(kernel: &Kernel, body: &mut dyn Incoming, blob: &str, size: u64) -> Result<(), Refused> {
+async fn receive(kernel: &Kernel, body: &mut Body, blob: &str, size: u64) -> Result<(), Refused> {
     let mut writer = kernel.blobs.write(blob).await.map_err(fault)?;
     let mut received = 0;
     loop {

@@ -3,7 +3,7 @@
 use super::{Bench, Case, LOG, LOG_B, account_remove, append, block_on, clear};
 use crate::{
     LogQuery, LogTable, Unindexed, Write,
-    search::{Search, Words},
+    search::{Search, Words, folded},
 };
 use bytes::Bytes;
 
@@ -38,7 +38,7 @@ fn unindexed(bench: &Bench<'_>, at_least: usize, limit: usize) -> Unindexed {
 }
 
 fn step(found: &Unindexed) -> Write {
-    let texts = found.bodies.iter().filter_map(|(number, body)| Some((*number, text(body)?.into())));
+    let texts = found.bodies.iter().filter_map(|(number, body)| Some((*number, folded(&text(body)?))));
     Write::LogIndex { table: LOG, up_to: found.up_to, texts: texts.collect() }
 }
 
