@@ -211,6 +211,7 @@ impl Client {
             domain: address.domain().into(),
             login: Login::Password { username: address.local().unwrap_or_default().into(), password: password.into() },
             resource: Some(address.resource().unwrap_or(name).into()),
+            resumption: None,
             mechanisms: vec![Mechanism::Scram { hash: Hash::Sha256, plus: false }],
             require_tls: false,
             limit: 1024 * 1024,
@@ -302,7 +303,7 @@ impl Client {
                     self.events.push_back(Event::Ended(error.map(condition)));
                 }
                 InitiateOutput::StartTls => return Err("TLS on a plaintext port".to_owned()),
-                InitiateOutput::Bound { .. } => {}
+                InitiateOutput::Bound { .. } | InitiateOutput::Notice(_) => {}
             }
         }
         Ok(())

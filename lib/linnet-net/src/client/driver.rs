@@ -3,7 +3,7 @@
 use super::{
     Command, Config, Error, Event, RequestError,
     io::{Io, Socket, Step},
-    requests::Requests,
+    session::Session,
 };
 use crate::{
     connect::{ConnectError, connect},
@@ -14,7 +14,8 @@ use linnet_xeps::{Payload, ping::Ping, roster::Roster};
 use linnet_xmpp::{
     Jid, Stanza, StanzaError, ns,
     stanza::{Condition, Kind, Rejected, Type},
-    stream::{Initiate, InitiateConfig, InitiateOutput, Secured},
+    stream::{Initiate, InitiateConfig, InitiateOutput, Outcome, Secured},
+    xml::Document,
 };
 use std::{
     collections::VecDeque,
@@ -40,6 +41,7 @@ pub(super) struct Driver {
     tls: Tls,
     commands: mpsc::Receiver<Command>,
     outbox: Outbox,
+    session: Session,
     address: watch::Sender<Option<Jid>>,
     /// Who waits for the end. Some as soon as it is wanted.
     closing: Option<Vec<oneshot::Sender<()>>>,
@@ -56,7 +58,10 @@ struct Outbox {
 struct Connection {
     io: Io,
     stream: Initiate,
-    requests: Requests,
+    /// Where it leads.
+    target: Target,
+    /// When to close it, whether or not everything is acknowledged. Some once that is wanted.
+    close_at: Option<Instant>,
     heard: Instant,
     pinged: bool,
 }
@@ -69,7 +74,8 @@ impl Driver {
         events: mpsc::Sender<Event>,
         address: watch::Sender<Option<Jid>>,
     ) -> Driver {
-        Driver { config, tls, commands, outbox: Outbox { events, backlog: VecDeque::new() }, address, closing: None }
+        let outbox = Outbox { events, backlog: VecDeque::new() };
+        Driver { config, tls, commands, outbox, session: Session::new(), address, closing: None }
     }
 
     /// Connects again and again, until it is closed or has no chance.
@@ -78,6 +84,7 @@ impl Driver {
         loop {
             let (reason, online_for) = self.connection().await;
             self.address.send_replace(None);
+            self.session.disconnected();
             let wait = match &self.config.reconnect {
                 Some(backoff) if self.closing.is_none() && !reason.is_final() => {
                     failures = if online_for.is_some_and(|time| time >= STABLE) { 0 } else { failures };
@@ -87,6 +94,9 @@ impl Driver {
             };
             failures = failures.saturating_add(1);
             tracing::debug!(%reason, ?wait, "offline");
+            if wait.is_none() {
+                self.session.give_up().into_iter().for_each(|event| self.outbox.push(event));
+            }
             self.outbox.push(Event::Offline { reason, retry: wait });
             match wait {
                 Some(wait) => self.rest(wait).await,
@@ -116,7 +126,8 @@ impl Driver {
     /// Answers a command while there is no connection.
     fn refuse(&mut self, command: Option<Command>) {
         match command {
-            Some(Command::Send(_)) => {}
+            // Handed over while the connection was there.
+            Some(Command::Send(stanza)) => self.session.hold(stanza),
             Some(Command::Request { reply, .. }) => {
                 let _ = reply.send(Err(RequestError::Offline));
             }
@@ -132,7 +143,8 @@ impl Driver {
     async fn connection(&mut self) -> (Error, Option<Duration>) {
         let (config, tls) = (Arc::clone(&self.config), self.tls.clone());
         let reached = {
-            let reach = tokio::time::timeout(REACH_TIMEOUT, reach(&config, &tls));
+            let first = self.session.location();
+            let reach = tokio::time::timeout(REACH_TIMEOUT, reach(&config, &tls, first));
             tokio::pin!(reach);
             loop {
                 if self.closing.is_some() {
@@ -144,19 +156,16 @@ impl Driver {
                 }
             }
         };
-        let (socket, secured) = match reached {
+        let (socket, secured, target) = match reached {
             Ok(reached) => reached,
             Err(error) => return (error, None),
         };
         let require_tls = !(self.config.plaintext && socket.is_loopback());
-        let stream = Initiate::new(Arc::new(initiate_config(&self.config, require_tls)), Instant::now(), secured);
-        let mut connection = Connection {
-            io: Io::new(socket),
-            stream,
-            requests: Requests::new(crate::random),
-            heard: Instant::now(),
-            pinged: false,
-        };
+        let mut settings = initiate_config(&self.config, require_tls);
+        settings.resumption = self.session.resumption();
+        let stream = Initiate::new(Arc::new(settings), Instant::now(), secured);
+        let mut connection =
+            Connection { io: Io::new(socket), stream, target, close_at: None, heard: Instant::now(), pinged: false };
         let mut online = None;
         let reason = self.drive(&mut connection, &mut online).await;
         (reason, online.map(|since: Instant| since.elapsed()))
@@ -177,10 +186,16 @@ impl Driver {
                         }
                         input = &[];
                     }
-                    InitiateOutput::Bound { jid, features, welcome: _ } => {
+                    InitiateOutput::Bound { jid, features, outcome, welcome: _ } => {
                         *online = Some(Instant::now());
-                        self.address.send_replace(Some(jid.clone()));
-                        self.outbox.push(Event::Online { jid, features });
+                        self.bound(connection, jid, features, outcome);
+                    }
+                    InitiateOutput::Notice(notice) => {
+                        let Connection { io, stream, target, .. } = &mut *connection;
+                        match self.session.notice(notice, target, io) {
+                            Ok(events) => events.into_iter().for_each(|event| self.outbox.push(event)),
+                            Err(error) => stream.abort(error),
+                        }
                     }
                     InitiateOutput::Stanza(stanza) => self.stanza(connection, stanza),
                     InitiateOutput::Closed(error) => {
@@ -194,11 +209,39 @@ impl Driver {
                     }
                 }
             }
+            if self.close_if_settled(connection) {
+                filled = 0;
+                continue;
+            }
             filled = match self.wait(connection, &mut buffer).await {
                 Ok(filled) => filled,
                 Err(error) => return error,
             };
         }
+    }
+
+    fn bound(&mut self, connection: &mut Connection, jid: Jid, features: Document, outcome: Outcome) {
+        let is_offered = features.root().child("sm", ns::STREAM_MANAGEMENT).is_some();
+        match self.session.bound(&self.config, (&jid, outcome, is_offered), &mut connection.io) {
+            Ok(events) => {
+                self.address.send_replace(Some(jid.clone()));
+                let resumed = matches!(outcome, Outcome::Resumed(_));
+                self.outbox.push(Event::Online { jid, features, resumed });
+                events.into_iter().for_each(|event| self.outbox.push(event));
+            }
+            Err(error) => connection.stream.abort(error),
+        }
+    }
+
+    /// Closes the stream once that is wanted and everything is acknowledged, or there was time enough for that.
+    fn close_if_settled(&mut self, connection: &mut Connection) -> bool {
+        let is_time = connection.close_at.is_some_and(|at| Instant::now() >= at || self.session.is_settled());
+        if is_time {
+            connection.close_at = None;
+            self.session.answer(&mut connection.io);
+            connection.stream.close();
+        }
+        is_time
     }
 
     /// Waits until there is something to do, and does it, unless it is for the stream: then the bytes read.
@@ -208,7 +251,8 @@ impl Driver {
         let deadline = connection.stream.deadline();
         let wake =
             if bound { deadline.map_or(quiet, |deadline| deadline.min(quiet)) } else { deadline.unwrap_or(quiet) };
-        let room = connection.io.out().len() < MOST_UNWRITTEN;
+        let wake = connection.close_at.map_or(wake, |at| at.min(wake));
+        let room = connection.io.out().len() < MOST_UNWRITTEN && self.session.has_room();
         tokio::select! {
             step = connection.io.step(buffer, self.outbox.is_empty()) => match step {
                 Ok(Step::Read(0)) if self.closing.is_some() => return Err(Error::Closed),
@@ -230,9 +274,9 @@ impl Driver {
                         return Err(Error::Silent);
                     }
                     connection.pinged = true;
-                    let id = connection.requests.id();
+                    let id = self.session.requests.id();
                     let ping = Stanza::new(Kind::Iq, Type::Get, Ping.to_bytes()).id(Some(&id));
-                    write(&ping.to(self.config.jid.domain_jid()), &mut connection.io);
+                    self.session.write(&ping.to(self.config.jid.domain_jid()), &mut connection.io);
                 }
             }
         }
@@ -247,14 +291,16 @@ impl Driver {
 
     fn command(&mut self, connection: &mut Connection, command: Option<Command>, bound: bool) {
         match command {
-            Some(Command::Send(stanza)) if bound => write(&stanza, &mut connection.io),
+            Some(Command::Send(stanza)) if bound => self.session.send(stanza, &mut connection.io),
             Some(Command::Request { stanza, reply }) if bound => {
-                let stanza = connection.requests.add(stanza, reply);
-                write(&stanza, &mut connection.io);
+                let stanza = self.session.requests.add(stanza, reply);
+                self.session.write(&stanza, &mut connection.io);
             }
             command => {
                 self.refuse(command);
-                if self.closing.is_some() {
+                if self.closing.is_some() && bound {
+                    connection.close_at = Some(Instant::now() + self.config.login_timeout);
+                } else if self.closing.is_some() {
                     connection.stream.close();
                 }
             }
@@ -277,36 +323,43 @@ impl Driver {
 
     /// A stanza from the server.
     fn stanza(&mut self, connection: &mut Connection, stanza: Result<Stanza, Box<Rejected>>) {
+        self.session.received();
         let stanza = match stanza {
             Ok(stanza) => stanza,
-            Err(rejected) => return answer_error(&rejected.stanza, &rejected.error, &mut connection.io),
+            Err(rejected) => return self.answer_error(&rejected.stanza, &rejected.error, &mut connection.io),
         };
         let Some(own) = connection.stream.bound() else { return };
         match (stanza.kind, stanza.ty) {
-            (Kind::Iq, Type::Result | Type::Error) => connection.requests.answer(stanza, own),
+            (Kind::Iq, Type::Result | Type::Error) => self.session.requests.answer(stanza, own),
             (Kind::Iq, ty) => match stanza.payload() {
                 Some(payload) if ty == Type::Get && Ping::read(payload).is_ok() => {
-                    write(&stanza.result(bytes::Bytes::new()), &mut connection.io);
+                    self.session.write(&stanza.result(bytes::Bytes::new()), &mut connection.io);
                 }
                 Some(payload) if ty == Type::Set && payload.is("query", ns::ROSTER) => {
                     // RFC 6121 §2.1.6: from anybody else it would be an attack; no answer, so that he learns nothing.
                     if stanza.from.as_ref().is_none_or(|from| *from == own.bare()) {
                         match Roster::read(payload) {
                             Ok(roster) if roster.items.len() == 1 => {
-                                write(&stanza.result(bytes::Bytes::new()), &mut connection.io);
+                                self.session.write(&stanza.result(bytes::Bytes::new()), &mut connection.io);
                                 self.outbox.push(Event::RosterPush(roster));
                             }
-                            _ => answer_error(&stanza, &Condition::BadRequest.into(), &mut connection.io),
+                            _ => self.answer_error(&stanza, &Condition::BadRequest.into(), &mut connection.io),
                         }
                     }
                 }
                 // RFC 6120 §8.2.3: every request is answered, if nobody else does it then by us.
                 _ if self.outbox.events.is_closed() => {
-                    answer_error(&stanza, &Condition::ServiceUnavailable.into(), &mut connection.io);
+                    self.answer_error(&stanza, &Condition::ServiceUnavailable.into(), &mut connection.io);
                 }
                 _ => self.outbox.push(Event::Request(stanza)),
             },
             _ => self.outbox.push(Event::Stanza(stanza)),
+        }
+    }
+
+    fn answer_error(&mut self, stanza: &Stanza, error: &StanzaError, io: &mut Io) {
+        if let Some(answer) = stanza.error(error) {
+            self.session.write(&answer, io);
         }
     }
 }
@@ -350,17 +403,17 @@ impl Outbox {
     }
 }
 
-/// Connects to the first target that can be reached, with TLS where it is direct.
-async fn reach(config: &Config, tls: &Tls) -> Result<(Socket, Option<Secured>), Error> {
+/// Connects to the first target that can be reached, with TLS where it is direct. `first`: to be tried before all others.
+async fn reach(config: &Config, tls: &Tls, first: Option<Target>) -> Result<(Socket, Option<Secured>, Target), Error> {
     let domain = config.jid.domain();
     let targets = match &config.targets {
         Some(targets) => targets.clone(),
         None => config.resolver.targets(domain, Service::Client).await.map_err(Error::Dns)?,
     };
     let mut last = Error::Connect(ConnectError::NoAddress);
-    for target in &targets {
+    for target in first.iter().chain(&targets) {
         match reach_target(config, tls, target).await {
-            Ok(reached) => return Ok(reached),
+            Ok((socket, secured)) => return Ok((socket, secured, target.clone())),
             Err(error) => {
                 tracing::debug!(host = %target.host, port = target.port, %error, "a target cannot be used");
                 last = error;
@@ -389,6 +442,7 @@ fn initiate_config(config: &Config, require_tls: bool) -> InitiateConfig {
         domain: config.jid.domain().into(),
         login: config.login.clone(),
         resource: config.jid.resource().map(Into::into),
+        resumption: None,
         mechanisms: config.mechanisms.clone(),
         require_tls,
         limit: config.stanza_limit,
@@ -396,17 +450,5 @@ fn initiate_config(config: &Config, require_tls: bool) -> InitiateConfig {
         lang: config.lang.clone(),
         inline: None,
         random: crate::random,
-    }
-}
-
-fn write(stanza: &Stanza, io: &mut Io) {
-    let mut bytes = Vec::with_capacity(256);
-    stanza.write(None, None, &[], &mut bytes);
-    io.out().extend_from_slice(&bytes);
-}
-
-fn answer_error(stanza: &Stanza, error: &StanzaError, io: &mut Io) {
-    if let Some(answer) = stanza.error(error) {
-        write(&answer, io);
     }
 }

@@ -2,10 +2,19 @@
 //!
 //! [`Client`] is the handle, cheap to clone. One task per client owns the connection; it ends when [`Client::close`] is
 //! called or the last handle is dropped, and closes the stream in order in both cases.
+//!
+//! # What becomes of a message
+//! Where the server offers stream management (XEP-0198; [`Config::stream_management`]) every message that was handed over
+//! is kept until the server has acknowledged it, and then reported: [`Event::Acknowledged`]. When the connection breaks,
+//! the session is resumed on the next one, and nothing is lost in either direction. When it cannot be resumed, messages
+//! that the server is not known to have handled are sent again in the new session, with the same ids
+//! ([`Event::Resent`]), so that the server, or else the recipient, can tell a second copy. What is left when the client
+//! ends is reported as well: [`Event::Unacknowledged`]. Without stream management there are none of these events.
 
 mod driver;
 mod io;
 mod requests;
+mod session;
 
 use crate::{
     backoff::Backoff,
@@ -52,6 +61,10 @@ pub struct Config {
     /// When nothing came for so long, the server is pinged (XEP-0199); when it then stays silent for
     /// `request_timeout`, the connection is given up.
     pub ping_after: Duration,
+    /// Counts stanzas, and resumes sessions, where the server offers it (XEP-0198).
+    pub stream_management: bool,
+    /// For how long the server is asked to keep the session without a connection; none: as it likes.
+    pub resume_for: Option<Duration>,
     /// Largest stanza taken, in bytes.
     pub stanza_limit: usize,
     /// The language of the stream.
@@ -83,6 +96,9 @@ pub enum Event {
         jid: Jid,
         /** The server's stream features, e.g. for roster versioning. */
         features: Document,
+        /** The session is the one of before: presence, carbons and all that was switched on still holds, and nothing
+        was missed. */
+        resumed: bool,
     },
     /// Not connected any more, or not this time.
     Offline {
@@ -93,6 +109,12 @@ pub enum Event {
     },
     /// A message or presence.
     Stanza(Stanza),
+    /// The server has the message: with Linnet, it is durable. In the order of sending.
+    Acknowledged(Stanza),
+    /// The session in which the message was sent is over, and nobody knows whether the server had it: it was sent again.
+    Resent(Stanza),
+    /// The client ends, or the server stops counting, and nobody knows whether the server has the message.
+    Unacknowledged(Stanza),
     /// An iq of type get or set, which wants an answer ([`Stanza::result`] or [`Stanza::error`]).
     Request(Stanza),
     /// The server says that the roster changed; it has exactly one item. Pushes from anybody but the own account are
@@ -177,6 +199,8 @@ impl Config {
             login_timeout: Duration::from_secs(30),
             request_timeout: Duration::from_secs(60),
             ping_after: Duration::from_secs(240),
+            stream_management: true,
+            resume_for: None,
             stanza_limit: 16 << 20,
             lang: None,
         }
@@ -215,7 +239,8 @@ impl Client {
     }
 
     /// Hands a stanza over to be sent; waits while too many are waiting already. Success says nothing about its
-    /// arrival: only an answer does, e.g. to a ping sent behind it.
+    /// arrival: for a message [`Event::Acknowledged`] does, else only an answer, e.g. to a ping sent behind it.
+    /// A message without an id is given one.
     pub async fn send(&self, stanza: Stanza) -> Result<(), Offline> {
         if self.address.borrow().is_none() {
             return Err(Offline);
@@ -223,7 +248,8 @@ impl Client {
         self.commands.send(Command::Send(stanza)).await.map_err(|_| Offline)
     }
 
-    /// Sends an iq of type get or set under an id of our own and waits for its result.
+    /// Sends an iq of type get or set under an id of our own and waits for its result. The request goes on with a session
+    /// that is resumed.
     pub async fn request(&self, stanza: Stanza) -> Result<Stanza, RequestError> {
         debug_assert!(stanza.kind == Kind::Iq, "only an iq has an answer");
         let (reply, answer) = oneshot::channel();
@@ -235,8 +261,8 @@ impl Client {
         tokio::time::timeout(self.request_timeout, exchange).await.unwrap_or(Err(RequestError::Timeout))
     }
 
-    /// Sends what was handed over before, closes the stream and waits until the server has closed its side or
-    /// `login_timeout` is over. The client cannot be used any more.
+    /// Sends what was handed over before, waits until it is acknowledged, closes the stream and waits until the server has
+    /// closed its side; `login_timeout` bounds both waits. The client cannot be used any more.
     pub async fn close(&self) {
         let (done, over) = oneshot::channel();
         if self.commands.send(Command::Close(done)).await.is_ok() {

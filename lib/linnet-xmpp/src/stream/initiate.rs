@@ -5,6 +5,7 @@ use super::{
     header::{self, Reply, Version},
     inline::{Inline, Welcome},
     input::Input,
+    managed::{Notice, Outcome, Resumption},
     steps::{self, Bits, InitiateLogin, InitiateStep, Progress, Then},
 };
 use crate::{
@@ -30,6 +31,8 @@ pub struct InitiateConfig {
     pub login: Login,
     /// The resource wanted; without one the server chooses (RFC 6120 §7.6).
     pub resource: Option<Box<str>>,
+    /// An earlier session to go on with, in place of a new one, where the server offers that (XEP-0198 §5).
+    pub resumption: Option<Resumption>,
     /// The mechanisms that may be used. Which of those offered is taken, [`sasl::Client::choose`] says.
     pub mechanisms: Vec<sasl::Mechanism>,
     /// Whether to refuse to go on without TLS. False only for plaintext on loopback. PLAIN needs TLS in any case
@@ -82,9 +85,13 @@ pub enum InitiateOutput {
         features: Document,
         /** What came with the login, if that was by SASL 2. */
         welcome: Option<Box<Welcome>>,
+        /** What became of [`InitiateConfig::resumption`]. */
+        outcome: Outcome,
     },
     /// A stanza, or one to answer with an error. Only after `Bound`.
     Stanza(Result<Stanza, Box<Rejected>>),
+    /// What the server says about the session (XEP-0198 §3, §4). Only after `Bound`.
+    Notice(Notice),
     /// The stream is over and its last bytes were handed out: flush and close. `None`: closed in order.
     Closed(Option<InitiateError>),
 }
@@ -174,6 +181,7 @@ impl Initiate {
             token_failed: false,
             token_mechanism: None,
             welcome: None,
+            outcome: Outcome::None,
         };
         let mut initiate = Initiate {
             input: Input::new(config.limit),
@@ -244,6 +252,13 @@ impl Initiate {
         self.wait = Wait::Input;
         self.input.discard();
         self.greet();
+    }
+
+    /// Ends the stream with an error: the server counts stanzas that it was not sent.
+    pub fn abort(&mut self, error: StreamError) {
+        if self.wait != Wait::Closed {
+            self.fail(error);
+        }
     }
 
     /// Ends the stream from our side: the end tag follows as output of `poll`; stanzas still come until the peer's end
@@ -350,6 +365,11 @@ impl Initiate {
             } else {
                 self.fail(StreamError::new(StreamCondition::UnsupportedStanzaType).text("no stream features"));
             }
+        } else if root.ns() == ns::STREAM_MANAGEMENT {
+            match Notice::read(root) {
+                Some(notice) => return Some(InitiateOutput::Notice(notice)),
+                None => self.fail(StreamCondition::UnsupportedStanzaType.into()),
+            }
         } else if let Some(stanza) = Stanza::read(document) {
             return Some(InitiateOutput::Stanza(stanza));
         } else {
@@ -373,12 +393,13 @@ impl Initiate {
             }
         }
         let welcome = negotiation.login.welcome.take();
+        let outcome = negotiation.login.outcome;
         match (negotiation.login.address.take(), negotiation.features.take()) {
             (Some(jid), Some(features)) => {
                 self.address = Some(jid.clone());
                 self.negotiation = None;
                 self.deadline = None;
-                self.queue.push_back(InitiateOutput::Bound { jid, features, welcome });
+                self.queue.push_back(InitiateOutput::Bound { jid, features, welcome, outcome });
             }
             // RFC 6120 §4.9.3.23.
             _ => {
@@ -456,36 +477,3 @@ impl fmt::Debug for Login {
         }
     }
 }
-
-impl fmt::Display for InitiateError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            InitiateError::Login { condition, text: Some(text) } => {
-                write!(f, "the server refused the login: {condition} ({text})")
-            }
-            InitiateError::Login { condition, text: None } => write!(f, "the server refused the login: {condition}"),
-            InitiateError::Sasl(sasl::ClientError::ServerNotAuthentic) => {
-                f.write_str("the server did not prove that it knows the password")
-            }
-            InitiateError::Sasl(sasl::ClientError::Downgrade) => {
-                f.write_str("somebody between us and the server has changed what it offers")
-            }
-            InitiateError::Sasl(sasl::ClientError::BadPassword) => {
-                f.write_str("the password has characters that are not allowed")
-            }
-            InitiateError::Sasl(error) => write!(f, "the login was stopped: {error:?}"),
-            InitiateError::NoTls => f.write_str("the server offers no TLS"),
-            InitiateError::Downgrade => f.write_str("somebody between us and the server weakens the login"),
-            InitiateError::NoMechanism { offered } => {
-                write!(f, "the server offers no login mechanism that may be used, only: {}", offered.join(", "))
-            }
-            InitiateError::Bind(error) => write!(f, "the server bound no resource: {:?}", error.condition),
-            InitiateError::Remote(error) => write!(f, "the server ended the stream: {error}"),
-            InitiateError::Local(error) => write!(f, "the server broke the protocol: {error}"),
-            InitiateError::Timeout => f.write_str("the server took too long"),
-            InitiateError::Ended => f.write_str("the server ended the stream before the login was over"),
-        }
-    }
-}
-
-impl std::error::Error for InitiateError {}

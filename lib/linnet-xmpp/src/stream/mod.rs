@@ -12,8 +12,10 @@ mod control;
 mod error;
 mod header;
 mod initiate;
+mod initiate_error;
 mod inline;
 mod input;
+mod managed;
 mod question;
 pub mod steps;
 #[cfg(test)]
@@ -24,6 +26,7 @@ pub use control::{Control, NotResumed, Resumed, Signal, too_high};
 pub use error::{StreamCondition, StreamError};
 pub use initiate::{Initiate, InitiateConfig, InitiateError, InitiateOutput, Login};
 pub use inline::{Inline, InlineBind, Token, Welcome};
+pub use managed::{Enabled, Managed, Notice, Outcome, Resumption};
 pub use question::{Agent, Answer, BindRequest, Entered, Entry, Need, Proof, Upgrade};
 pub use steps::{AcceptStep, InitiateStep};
 

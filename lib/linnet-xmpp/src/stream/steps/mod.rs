@@ -10,6 +10,7 @@ mod csi;
 mod fast;
 mod limits;
 mod pipelining;
+mod resume;
 mod sasl;
 mod sasl2;
 mod session;
@@ -17,7 +18,8 @@ mod sm;
 mod starttls;
 
 use super::{
-    AcceptConfig, Answer, Control, InitiateConfig, InitiateError, Need, Secured, StreamCondition, StreamError, Welcome,
+    AcceptConfig, Answer, Control, InitiateConfig, InitiateError, Need, Outcome, Secured, StreamCondition, StreamError,
+    Welcome,
 };
 use crate::{
     jid::Jid,
@@ -38,7 +40,8 @@ pub use sm::StreamManagement;
 pub const ACCEPT: &[&dyn AcceptStep] = &[&starttls::StartTls, &sasl::Sasl, &bind::Bind, &session::Session];
 
 /// The steps of the client's side, in the order in which they are tried.
-pub const INITIATE: &[&dyn InitiateStep] = &[&starttls::StartTls, &Sasl2, &sasl::Sasl, &bind::Bind, &session::Session];
+pub const INITIATE: &[&dyn InitiateStep] =
+    &[&starttls::StartTls, &Sasl2, &sasl::Sasl, &resume::Resume, &bind::Bind, &session::Session];
 
 /// What has been reached on a stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -267,6 +270,8 @@ pub struct InitiateLogin {
     pub token_mechanism: Option<crate::sasl::TokenMechanism>,
     /// What a login by SASL 2 gave.
     pub welcome: Option<Box<Welcome>>,
+    /// What became of the session to go on with.
+    pub outcome: Outcome,
 }
 
 impl InitiateLogin {

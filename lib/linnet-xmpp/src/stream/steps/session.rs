@@ -5,7 +5,7 @@ use crate::{
     jid::Jid,
     ns,
     stanza::{Kind, Stanza, StanzaError, Type},
-    stream::{InitiateError, StreamCondition, StreamError},
+    stream::{InitiateError, Outcome, StreamCondition, StreamError},
     xml::{Document, Node, Writer},
 };
 use bytes::Bytes;
@@ -65,7 +65,11 @@ impl InitiateStep for Session {
         Bits::NONE
     }
 
-    fn start(&self, _login: &mut InitiateLogin, features: Node<'_>) -> Option<Progress<InitiateError>> {
+    fn start(&self, login: &mut InitiateLogin, features: Node<'_>) -> Option<Progress<InitiateError>> {
+        // A session that goes on was asked for when it began.
+        if matches!(login.outcome, Outcome::Resumed(_)) {
+            return None;
+        }
         let offer = features.child("session", ns::SESSION)?;
         if offer.child("optional", ns::SESSION).is_some() {
             return None;

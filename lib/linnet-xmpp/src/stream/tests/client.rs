@@ -5,8 +5,8 @@ use super::*;
 const REPLY: &str = "<?xml version='1.0'?><stream:stream from='capulet.example' id='x' version='1.0' xml:lang='en' \
      xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams'>";
 const PLAIN: &str = "<stream:features><mechanisms xmlns='urn:ietf:params:xml:ns:xmpp-sasl'><mechanism>PLAIN</mechanism></mechanisms></stream:features>";
-const BIND: &str = "<stream:features><bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'/></stream:features>";
-const BOUND: &str = "<iq type='result' id='bind'><bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'><jid>juliet@capulet.example/b</jid></bind></iq>";
+pub(super) const BIND: &str = "<stream:features><bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'/></stream:features>";
+pub(super) const BOUND: &str = "<iq type='result' id='bind'><bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'><jid>juliet@capulet.example/b</jid></bind></iq>";
 
 fn in_tls() -> Peer {
     let mut peer = Peer::new(initiate_config(), Some(secured()));
@@ -15,8 +15,13 @@ fn in_tls() -> Peer {
 }
 
 /// Logged in, with the features behind it.
-fn logged_in(features: &str) -> (Peer, String) {
-    let mut peer = in_tls();
+pub(super) fn logged_in(features: &str) -> (Peer, String) {
+    logged_in_with(initiate_config(), features)
+}
+
+pub(super) fn logged_in_with(config: InitiateConfig, features: &str) -> (Peer, String) {
+    let mut peer = Peer::new(config, Some(secured()));
+    peer.send("");
     peer.send(format!("{REPLY}{PLAIN}"));
     peer.send("<success xmlns='urn:ietf:params:xml:ns:xmpp-sasl'/>");
     let sent = peer.send(format!("{REPLY}{features}"));

@@ -6,6 +6,7 @@ mod client;
 mod control;
 mod header;
 mod login;
+mod managed;
 mod one_exchange;
 mod sasl2;
 mod splits;
@@ -83,6 +84,7 @@ pub(super) fn initiate_config() -> InitiateConfig {
         domain: DOMAIN.into(),
         login: Login::Password { username: "juliet".into(), password: "r0m30myr0m30".into() },
         resource: Some("balcony".into()),
+        resumption: None,
         mechanisms: ALL.to_vec(),
         require_tls: true,
         limit: 65_536,
@@ -330,8 +332,10 @@ pub(super) struct Peer {
     pub(super) now: Instant,
     pub(super) written: Vec<u8>,
     pub(super) stanzas: Vec<Stanza>,
+    pub(super) notices: Vec<Notice>,
     pub(super) bound: Option<Jid>,
     pub(super) welcome: Option<Box<Welcome>>,
+    pub(super) outcome: Outcome,
     pub(super) closed: Option<Option<InitiateError>>,
     pub(super) start_tls: bool,
 }
@@ -340,7 +344,20 @@ impl Peer {
     pub(super) fn new(config: InitiateConfig, secured: Option<Secured>) -> Peer {
         let initiate = Initiate::new(Arc::new(config), start(), secured);
         let (written, stanzas) = (Vec::new(), Vec::new());
-        Peer { initiate, now: start(), written, stanzas, bound: None, welcome: None, closed: None, start_tls: false }
+        let (notices, outcome) = (Vec::new(), Outcome::None);
+        let (bound, welcome) = (None, None);
+        Peer {
+            initiate,
+            now: start(),
+            written,
+            stanzas,
+            notices,
+            bound,
+            welcome,
+            outcome,
+            closed: None,
+            start_tls: false,
+        }
     }
 
     pub(super) fn send(&mut self, bytes: impl AsRef<[u8]>) -> String {
@@ -352,10 +369,13 @@ impl Peer {
                     self.start_tls = true;
                     input = &[];
                 }
-                InitiateOutput::Bound { jid, welcome, .. } => {
+                InitiateOutput::Notice(notice) => self.notices.push(notice),
+                InitiateOutput::Bound { jid, outcome, welcome, .. } if self.bound.is_none() => {
+                    self.bound = Some(jid);
+                    self.outcome = outcome;
                     self.welcome = welcome;
-                    assert!(self.bound.replace(jid).is_none(), "bound twice");
                 }
+                InitiateOutput::Bound { .. } => panic!("bound twice"),
                 InitiateOutput::Stanza(stanza) => self.stanzas.push(stanza.unwrap()),
                 InitiateOutput::Closed(error) => assert!(self.closed.replace(error).is_none(), "closed twice"),
             }
