@@ -2,12 +2,15 @@
 
 pub mod accounts;
 pub mod archive;
+pub mod avatars;
 pub mod blocking;
+pub mod bookmarks;
 pub mod carbons;
 mod codec;
 pub mod commands;
 pub mod devices;
 pub mod discovery;
+pub mod displayed;
 pub mod entity;
 mod marks;
 pub mod messages;
@@ -37,6 +40,7 @@ pub static FEATURES: &[&Feature] = &[
     &devices::FEATURE,
     &roster::FEATURE,
     &presence::FEATURE,
+    &displayed::FEATURE,
     &messages::FEATURE,
     &carbons::FEATURE,
     &archive::FEATURE,
@@ -45,6 +49,8 @@ pub static FEATURES: &[&Feature] = &[
     &offline::FEATURE,
     &pubsub::FEATURE,
     &pep::FEATURE,
+    &bookmarks::FEATURE,
+    &avatars::FEATURE,
     &discovery::FEATURE,
     &entity::FEATURE,
     &storage::FEATURE,

@@ -10,3 +10,5 @@ pub(crate) const BLOCK_LIST: Mark = Mark(1 << 1);
 pub(crate) const FETCHES: Mark = Mark(1 << 2);
 /// Gets copies of what the other sessions send and receive (XEP-0280 §4).
 pub(crate) const CARBONS: Mark = Mark(1 << 3);
+/// Wants no avatar to be shown (XEP-0153 §4.1: an empty photo).
+pub(crate) const NO_PHOTO: Mark = Mark(1 << 4);

@@ -209,12 +209,13 @@ pub enum Hook {
         /// The changed stanza; `None` where nothing has to change, which is the rule and costs nothing.
         run: fn(&Kernel, &Account, Side, &Stanza) -> Option<Stanza>,
     },
-    /// The sender's side of the rules for a kind of stanza (presence: RFC 6121 §3, §4). May change `from` and `to`.
+    /// The sender's side of the rules for a kind of stanza (presence: RFC 6121 §3, §4). May change the stanza, which costs
+    /// a copy of it; the turn's is as it was sent.
     Send {
         /// For which stanzas; one hook per kind.
         kind: Kind,
         /// Does it.
-        run: fn(&mut Turn<'_>, &mut Stanza) -> Result<Onward, Refusal>,
+        run: fn(&mut Turn<'_>, &mut Arc<Stanza>) -> Result<Onward, Refusal>,
     },
     /// Says with which flags a message becomes a row of the account's log; 0: none. Asked for the sender's account too;
     /// both rows share one body.
@@ -291,7 +292,7 @@ pub type Notice = Arc<dyn Any + std::marker::Send + Sync>;
 
 type Guard = fn(&Turn<'_>) -> Result<(), Refusal>;
 type Rewrite = fn(&Kernel, &Account, Side, &Stanza) -> Option<Stanza>;
-type Send = fn(&mut Turn<'_>, &mut Stanza) -> Result<Onward, Refusal>;
+type Send = fn(&mut Turn<'_>, &mut Arc<Stanza>) -> Result<Onward, Refusal>;
 type Admit = fn(&Account) -> Result<(), StanzaError>;
 type Record = fn(&Turn<'_>) -> u32;
 type Head = fn(&Kernel, HeadKind, &Item, &Jid, &mut Vec<u8>);

@@ -369,7 +369,7 @@ impl Kernel {
         let Some(send) = self.hooks.send[stanza.kind as usize] else { return Ok(Onward::Forward) };
         let before = stanza.clone();
         let mut turn = Turn::new(self, account, &before, Side::Out, At::Own, Some(session.id));
-        let onward = send(&mut turn, Arc::make_mut(stanza))?;
+        let onward = send(&mut turn, stanza)?;
         passage.out = Some(turn.into_changes());
         Ok(onward)
     }

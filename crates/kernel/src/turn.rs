@@ -106,6 +106,15 @@ impl<'a> Turn<'a> {
         self.account.document()
     }
 
+    /// A document as the turn has set it; where it has not, as [`Turn::document`] says it.
+    pub fn latest<T: Any + Send + Sync + Clone>(&self) -> Option<Arc<T>> {
+        let set = self.changes.documents.iter().rev().find(|(id, _)| *id == TypeId::of::<T>());
+        match set {
+            Some((_, document)) => document.clone().downcast().ok(),
+            None => self.document::<T>().map(|document| Arc::new(document.clone())),
+        }
+    }
+
     /// Demands something of the store for all writes of this stanza.
     pub fn require(&mut self, condition: Condition) {
         self.changes.conditions.push(condition);

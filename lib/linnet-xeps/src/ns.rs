@@ -110,6 +110,20 @@ pub const DISPLAYED: &str = "urn:xmpp:mds:displayed:0";
 pub const DISPLAYED_ASSIST: &str = "urn:xmpp:mds:server-assist:0";
 /// Which chats notify (XEP-0492).
 pub const NOTIFICATION_SETTINGS: &str = "urn:xmpp:notification-settings:1";
+/// OMEMO's device list (XEP-0384 §5.3.1).
+pub const OMEMO_DEVICES: &str = "urn:xmpp:omemo:2:devices";
+/// OMEMO's bundles, an item for each device (XEP-0384 §5.3.2).
+pub const OMEMO_BUNDLES: &str = "urn:xmpp:omemo:2:bundles";
+/// The device list of OMEMO as of 2016.
+pub const OMEMO_OLD_DEVICES: &str = "eu.siacs.conversations.axolotl.devicelist";
+/// What begins the name of a bundle's node in OMEMO as of 2016; the number of the device follows.
+pub const OMEMO_OLD_BUNDLES: &str = "eu.siacs.conversations.axolotl.bundles:";
+/// The list of public OpenPGP keys (XEP-0373 §4.2).
+pub const OX_PUBLIC_KEYS: &str = "urn:xmpp:openpgp:0:public-keys";
+/// What begins the name of a public key's node (XEP-0373 §4.1); the fingerprint follows.
+pub const OX_PUBLIC_KEY: &str = "urn:xmpp:openpgp:0:public-keys:";
+/// The secret OpenPGP key (XEP-0373 §5).
+pub const OX_SECRET_KEY: &str = "urn:xmpp:openpgp:0:secret-key";
 /// Authentication by tokens (XEP-0484).
 pub const FAST: &str = linnet_xmpp::ns::FAST;
 /// Clients that have access to an account (XEP-0494).

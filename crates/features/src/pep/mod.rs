@@ -30,8 +30,10 @@ pub static FEATURE: Feature = Feature {
     name: "pep",
     xeps: &[
         Xep { number: 163, version: "1.2.2", note: "notifications within the server" },
+        Xep { number: 172, version: "1.1", note: "a node like others" },
         Xep { number: 222, version: "1.0", note: "" },
         Xep { number: 223, version: "1.1.1", note: "" },
+        Xep { number: 292, version: "0.12.0", note: "a node like others" },
     ],
     server_features: &[],
     account_features: &[],

@@ -6,6 +6,8 @@ mod receive;
 mod send;
 mod table;
 
+pub(crate) use send::again;
+
 use crate::{
     blocking::BlockList,
     roster::{Roster, State},

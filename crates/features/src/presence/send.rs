@@ -2,6 +2,7 @@
 
 use super::{audience, contacts, from_account, hide_from, priority, show_to, table, tell_own, unblocked};
 use crate::{
+    avatars,
     blocking::BlockList,
     entity, marks, pep,
     roster::{self, Contact, Roster, State},
@@ -16,7 +17,7 @@ use linnet_xmpp::{
 };
 use std::sync::Arc;
 
-pub(super) fn send(turn: &mut Turn<'_>, stanza: &mut Stanza) -> Result<Onward, Refusal> {
+pub(super) fn send(turn: &mut Turn<'_>, stanza: &mut Arc<Stanza>) -> Result<Onward, Refusal> {
     let Some(session) = turn.session else { return Ok(Onward::Forward) };
     match (stanza.ty, stanza.to.clone()) {
         (Type::Available, None) => available(turn, session, stanza),
@@ -29,7 +30,7 @@ pub(super) fn send(turn: &mut Turn<'_>, stanza: &mut Stanza) -> Result<Onward, R
             Ok(Onward::Done)
         }
         (Type::Subscribe | Type::Subscribed | Type::Unsubscribe | Type::Unsubscribed, Some(to)) => {
-            subscription(turn, stanza, to.bare())
+            subscription(turn, Arc::make_mut(stanza), to.bare())
         }
         (Type::Subscribe | Type::Subscribed | Type::Unsubscribe | Type::Unsubscribed, None) => {
             // §3.1.2: a subscription stanza is for somebody.
@@ -42,19 +43,19 @@ pub(super) fn send(turn: &mut Turn<'_>, stanza: &mut Stanza) -> Result<Onward, R
 }
 
 /// §4.2.2 and §4.4.2.
-fn available(turn: &mut Turn<'_>, session: &Attached, stanza: &Stanza) -> Result<Onward, Refusal> {
+fn available(turn: &mut Turn<'_>, session: &Attached, stanza: &Arc<Stanza>) -> Result<Onward, Refusal> {
     let Some(priority) = priority(stanza) else {
         let text = "the priority must be a number from -128 to 127";
         return Err(StanzaError::new(Condition::BadRequest).text(text).into());
     };
-    let presence = Arc::new(stanza.clone());
+    let presence = avatars::tell(turn, session, stanza);
     let is_initial = session.presence.is_none();
     turn.set_presence(session, Some(presence.clone()), priority);
     // An entity is subscribed to its own presence: all its sessions get it, this one too.
     tell_own(turn, &presence, Some(session));
-    turn.deliver(session, presence, Some(session.session.address.clone()));
+    turn.deliver(session, presence.clone(), Some(session.session.address.clone()));
     let to = audience(turn);
-    turn.emit(stanza.clone(), to);
+    turn.emit(Stanza::clone(&presence), to);
     if is_initial {
         greet(turn, session);
     }
@@ -116,14 +117,24 @@ pub(super) fn ended(turn: &mut Turn<'_>) {
 
 /// §4.6: remembered until it is taken back, unless the contact gets the broadcast anyway. It goes the way of the broadcast,
 /// so that neither overtakes the other.
-fn directed(turn: &mut Turn<'_>, session: &Attached, stanza: &Stanza, to: Jid) {
+fn directed(turn: &mut Turn<'_>, session: &Attached, stanza: &Arc<Stanza>, to: Jid) {
     let roster = turn.document::<Roster>();
     let sees_broadcast = roster.and_then(|roster| roster.contact(&to)).is_some_and(|contact| contact.state.from);
     let is_available = stanza.ty == Type::Available;
     if !(is_available && sees_broadcast && session.presence.is_some()) {
         turn.set_directed(session, to.clone(), is_available);
     }
-    turn.emit(stanza.clone(), vec![to]);
+    let stanza = if is_available { avatars::tell_one(turn, stanza, &to) } else { stanza.clone() };
+    turn.emit(Stanza::clone(&stanza), vec![to]);
+}
+
+/// A presence that the server has changed for a session that is available: sent again to all who saw it.
+pub(crate) fn again(turn: &mut Turn<'_>, session: &Attached, presence: Stanza) {
+    let presence = Arc::new(presence);
+    turn.set_presence(session, Some(presence.clone()), session.priority);
+    tell_own(turn, &presence, None);
+    let to = audience(turn);
+    turn.emit(Stanza::clone(&presence), to);
 }
 
 /// §3 and appendix A.2. Subscription stanzas go from bare address to bare address (§3.1.2).

@@ -1,6 +1,10 @@
 //! Approval of subscriptions by owners, who answer a form that comes in a message (XEP-0060 §8.6).
 
-use super::{access::Host, document::Node, notify, subscribe};
+use super::{
+    access::Host,
+    document::{Node, Nodes},
+    notify, subscribe,
+};
 use kernel::Turn;
 use linnet_xeps::{
     Payload,
@@ -52,12 +56,12 @@ pub(crate) fn answered(turn: &mut Turn<'_>) -> Result<bool, StanzaError> {
         return Ok(true);
     }
     let state = if allow { SubscriptionState::Subscribed } else { SubscriptionState::None };
-    change(turn, &host, node, &[(jid, state)]);
+    change(turn, node, &[(jid, state)]);
     Ok(true)
 }
 
 /// Gives subscriptions other states in an owner's name, and tells the subscribers (§12.2).
-pub(super) fn change(turn: &mut Turn<'_>, host: &Host<'_>, node: &Node, changes: &[(Jid, SubscriptionState)]) {
+pub(super) fn change(turn: &mut Turn<'_>, node: &Node, changes: &[(Jid, SubscriptionState)]) {
     use super::document::Subscription;
     use linnet_xeps::pubsub_config::Options;
 
@@ -69,7 +73,7 @@ pub(super) fn change(turn: &mut Turn<'_>, host: &Host<'_>, node: &Node, changes:
             new.subscriptions.push(Subscription { jid: jid.clone(), state: *state, options });
         }
     }
-    let new = host.nodes().put(turn, new);
+    let new = Nodes::put(turn, new);
     for (jid, state) in changes {
         notify::state(turn, &node.name, jid, *state, vec![jid.clone()]);
         if *state == SubscriptionState::Subscribed {

@@ -3,14 +3,44 @@
 use super::{access::Host, limits};
 use linnet_xeps::{
     forms::{Form, FormType},
-    pubsub,
+    ns, pubsub,
     pubsub_config::{AccessModel, Config, PublishModel, SendLast},
 };
 use linnet_xmpp::{StanzaError, stanza::Condition};
 
-/// Of an account's nodes (XEP-0163 §3).
+/// Of an account's nodes (XEP-0163 §3), where nothing is known of what is in them.
 pub(crate) fn of_account() -> Config {
     Config { access: AccessModel::Presence, max_items: 1, send_last: SendLast::OnPresence, ..of_service() }
+}
+
+/// Of an account's node with this name. Clients should say how they want it (XEP-0222, XEP-0223); those that do not get what
+/// the specification of its content demands: what is private stays so, and keys are found by those who need them.
+pub(crate) fn of_node(name: &str) -> Config {
+    let default = of_account();
+    match name {
+        // XEP-0402 §3.3, XEP-0490 §4.2.
+        ns::BOOKMARKS | ns::DISPLAYED => private_list(),
+        // XEP-0223 §3; XEP-0373 §5.
+        ns::BOOKMARKS_STORAGE | ns::OX_SECRET_KEY => Config { access: AccessModel::Whitelist, ..default },
+        // XEP-0384 §5.3.2.
+        ns::OMEMO_BUNDLES => Config { access: AccessModel::Open, max_items: Config::MAX, ..default },
+        // XEP-0384 §5.3.1, XEP-0373 §4.2.
+        ns::OMEMO_DEVICES | ns::OX_PUBLIC_KEYS | ns::OMEMO_OLD_DEVICES => open(),
+        // XEP-0373 §4.1, and the older OMEMO: a node for each key or device.
+        _ if name.starts_with(ns::OMEMO_OLD_BUNDLES) || name.starts_with(ns::OX_PUBLIC_KEY) => open(),
+        _ => default,
+    }
+}
+
+/// Everybody may read it.
+pub(crate) fn open() -> Config {
+    Config { access: AccessModel::Open, ..of_account() }
+}
+
+/// Many items that nobody else may read.
+fn private_list() -> Config {
+    let (access, send_last) = (AccessModel::Whitelist, SendLast::Never);
+    Config { access, send_last, max_items: Config::MAX, ..of_account() }
 }
 
 /// Of a service's nodes.
@@ -40,9 +70,13 @@ pub(crate) fn of_service() -> Config {
 }
 
 impl Host<'_> {
-    /// The default configuration here.
-    pub(crate) fn default_config(&self) -> Config {
-        if self.is_account() { of_account() } else { of_service() }
+    /// The default configuration of a node here; without a name, of any.
+    pub(crate) fn default_config(&self, name: Option<&str>) -> Config {
+        match name {
+            _ if !self.is_account() => of_service(),
+            Some(name) => of_node(name),
+            None => of_account(),
+        }
     }
 
     /// The configuration that a submitted form makes of another one. `strict`: fields that are not known are refused.

@@ -20,6 +20,9 @@ macro_rules! features {
     ($($more:literal),*) => {
         &[
             "http://jabber.org/protocol/pubsub",
+            "http://jabber.org/protocol/pubsub#access-authorize",
+            "http://jabber.org/protocol/pubsub#access-open",
+            "http://jabber.org/protocol/pubsub#access-whitelist",
             "http://jabber.org/protocol/pubsub#config-node",
             "http://jabber.org/protocol/pubsub#config-node-max",
             "http://jabber.org/protocol/pubsub#create-and-configure",
@@ -57,11 +60,12 @@ macro_rules! features {
 }
 
 /// Of the service.
-pub(super) const SERVICE: &[&str] = features!("http://jabber.org/protocol/pubsub#access-open");
+pub(super) const SERVICE: &[&str] = features!();
 
 /// Of accounts (XEP-0163 §6.1).
 pub(crate) const ACCOUNT: &[&str] = features!(
     "http://jabber.org/protocol/pubsub#access-presence",
+    "http://jabber.org/protocol/pubsub#access-roster",
     "http://jabber.org/protocol/pubsub#auto-create",
     "http://jabber.org/protocol/pubsub#auto-subscribe",
     "http://jabber.org/protocol/pubsub#filtered-notifications",

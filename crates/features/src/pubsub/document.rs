@@ -1,10 +1,14 @@
 //! The nodes of an account or service as they are kept: with configuration, affiliations and subscriptions in memory, a
 //! row each in the store; the items in the store alone, a row each, those of a node under one second key.
 
-use crate::codec::{Decoder, Encoder};
+use crate::{
+    bookmarks,
+    codec::{Decoder, Encoder},
+};
 use bytes::Bytes;
 use kernel::{Turn, account::Document, hooks::Source};
 use linnet_xeps::{
+    ns,
     pubsub::{Affiliation, SubscriptionState},
     pubsub_config::{AccessModel, Config, Options, PublishModel, SendLast},
 };
@@ -23,7 +27,12 @@ use store::{MapRow, MapTable, Write};
 /// Nodes by name.
 const NODES: MapTable = MapTable("pubsub-nodes");
 /// Items by node and id.
-pub(crate) const ITEMS: MapTable = MapTable("pubsub-items");
+const ITEMS: MapTable = MapTable("pubsub-items");
+
+/// Where the items of a node are: those of bookmarks have a table of their own, since they are in memory with their account.
+pub(crate) fn items_of(node: &str) -> MapTable {
+    if matches!(node, ns::BOOKMARKS | ns::BOOKMARKS_STORAGE) { bookmarks::TABLE } else { ITEMS }
+}
 
 /// All nodes of an account or service.
 #[derive(Debug, Default, Clone)]
@@ -65,6 +74,11 @@ impl Nodes {
 
     pub(crate) const NONE: &Nodes = &Nodes(BTreeMap::new());
 
+    /// As the turn leaves them.
+    pub(crate) fn latest(turn: &Turn<'_>) -> Arc<Nodes> {
+        turn.latest().unwrap_or_default()
+    }
+
     pub(crate) fn type_id() -> TypeId {
         TypeId::of::<Nodes>()
     }
@@ -83,19 +97,19 @@ impl Nodes {
         self.0.len()
     }
 
-    /// Keeps a node as it is now, in memory and in the store.
-    pub(crate) fn put(&self, turn: &mut Turn<'_>, node: Node) -> Arc<Node> {
+    /// Keeps a node as it is now, in memory and in the store, beside what the turn has changed before.
+    pub(crate) fn put(turn: &mut Turn<'_>, node: Node) -> Arc<Node> {
         let (node, owner) = (Arc::new(node), turn.account.address.as_str().into());
         turn.write(Write::MapPut { table: NODES, owner, key: node.name.clone(), second: None, value: node.encode() });
-        let mut nodes = self.clone();
+        let mut nodes = Nodes::clone(&Nodes::latest(turn));
         nodes.0.insert(node.name.clone(), node.clone());
         turn.set(nodes);
         node
     }
 
     /// Removes nodes with all that is in them.
-    pub(crate) fn remove(&self, turn: &mut Turn<'_>, names: &[Box<str>]) {
-        let mut nodes = self.clone();
+    pub(crate) fn remove(turn: &mut Turn<'_>, names: &[Box<str>]) {
+        let mut nodes = Nodes::clone(&Nodes::latest(turn));
         let owner = turn.account.address.clone();
         for name in names {
             nodes.0.remove(name);
@@ -145,7 +159,7 @@ impl Node {
 
     /// How many items are kept.
     pub(crate) fn capacity(&self) -> u64 {
-        self.config.max_items.min(super::limits::ITEMS)
+        if self.config.persist { self.config.max_items.min(super::limits::ITEMS) } else { 0 }
     }
 
     fn encode(&self) -> Bytes {
@@ -271,7 +285,7 @@ pub(crate) fn item_key(node: &str, id: &str) -> Box<str> {
 
 /// Keeps the newest items of a node.
 pub(crate) fn trim(owner: &Jid, node: &str, keep: u64) -> Write {
-    Write::MapTrim { table: ITEMS, owner: owner.bare_str().into(), second: group(owner, node), keep }
+    Write::MapTrim { table: items_of(node), owner: owner.bare_str().into(), second: group(owner, node), keep }
 }
 
 impl Stored {
@@ -279,7 +293,7 @@ impl Stored {
         let value =
             Encoder::default().byte(VERSION).text(&self.publisher).number(seconds(self.published)).bytes(&self.payload);
         Write::MapPut {
-            table: ITEMS,
+            table: items_of(node),
             owner: owner.bare_str().into(),
             key: item_key(node, &self.id),
             second: Some(group(owner, node)),

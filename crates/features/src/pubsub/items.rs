@@ -3,7 +3,7 @@
 
 use super::{
     access::Host,
-    document::{ITEMS, Node, Stored, group, item_key},
+    document::{Node, Stored, group, item_key, items_of},
     limits, notify,
 };
 use bytes::Bytes;
@@ -85,8 +85,9 @@ fn fault(error: StoreError) -> StanzaError {
 
 async fn find(ask: &Ask, node: &Node, wanted: Wanted) -> Result<Found, StanzaError> {
     let (kernel, owner) = (&ask.kernel, &ask.owner);
-    let row =
-        async |id: &str| kernel.store.map_row(ITEMS, owner.as_str(), &item_key(&node.name, id)).await.map_err(fault);
+    let row = async |id: &str| {
+        kernel.store.map_row(items_of(&node.name), owner.as_str(), &item_key(&node.name, id)).await.map_err(fault)
+    };
     if !wanted.ids.is_empty() {
         let mut items = Vec::new();
         for id in wanted.ids.iter().take(limits::PAGE) {
@@ -113,7 +114,9 @@ async fn find(ask: &Ask, node: &Node, wanted: Wanted) -> Result<Found, StanzaErr
         if page.index.is_some() {
             return Err(StanzaError::new(Condition::FeatureNotImplemented).text("pages are not found by their index"));
         }
-        count = Some(kernel.store.map_group_count(ITEMS, owner.as_str(), &query.second).await.map_err(fault)?);
+        count = Some(
+            kernel.store.map_group_count(items_of(&node.name), owner.as_str(), &query.second).await.map_err(fault)?,
+        );
     }
     Ok(Found { items: read(kernel, owner, node, query, most).await.map_err(fault)?, count })
 }
@@ -129,7 +132,7 @@ async fn read(
     let (mut items, mut bytes, mut expired) = (Vec::new(), 0, Vec::new());
     'pages: while items.len() < most {
         query.limit = limits::PAGE.min(most - items.len());
-        let rows = kernel.store.map_group(ITEMS, owner.as_str(), query.clone()).await?;
+        let rows = kernel.store.map_group(items_of(&node.name), owner.as_str(), query.clone()).await?;
         let Some(last) = rows.last() else { break };
         match query.backwards {
             true => query.before = Some(last.sequence),
@@ -151,7 +154,7 @@ async fn read(
         items.reverse();
     }
     if !expired.is_empty() {
-        let remove = |key| Write::MapRemove { table: ITEMS, owner: owner.as_str().into(), key };
+        let remove = |key| Write::MapRemove { table: items_of(&node.name), owner: owner.as_str().into(), key };
         kernel.apply(Vec::new(), expired.into_iter().map(remove).collect()).await?;
     }
     Ok(items)
@@ -175,7 +178,7 @@ pub async fn newest(kernel: &Arc<Kernel>, owner: &Jid, node: &Node, limit: usize
 /// # Errors
 /// The store could not be read.
 pub async fn item(kernel: &Kernel, owner: &Jid, node: &Node, id: &str) -> Result<Option<Stored>, StoreError> {
-    let row = kernel.store.map_row(ITEMS, owner.bare_str(), &item_key(&node.name, id)).await?;
+    let row = kernel.store.map_row(items_of(&node.name), owner.bare_str(), &item_key(&node.name, id)).await?;
     Ok(row.and_then(|row| fresh(kernel, node, &row)))
 }
 

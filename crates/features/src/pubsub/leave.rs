@@ -34,10 +34,10 @@ fn leave_one(kernel: &Arc<Kernel>, owner: &Arc<kernel::owner::Owner>, account: &
         node.set_affiliation(account, Affiliation::None);
         node.subscriptions.retain(|one| one.jid.bare_str() != account.as_str());
         if node.affiliations.iter().any(|(_, affiliation)| *affiliation == Affiliation::Owner) {
-            nodes.put(turn, node);
+            Nodes::put(turn, node);
         } else {
             node.changed();
-            nodes.remove(turn, &[node.name]);
+            Nodes::remove(turn, &[node.name]);
         }
     });
     found

@@ -46,7 +46,7 @@ pub(super) fn set_subscriptions(
         return Err(error(Condition::PolicyViolation, "too-many-subscriptions"));
     }
     if !real.is_empty() {
-        authorize::change(turn, &host, node, &real);
+        authorize::change(turn, node, &real);
     }
     Ok(Bytes::new())
 }
@@ -103,6 +103,6 @@ pub(super) fn set_affiliations(
         return Err(StanzaError::new(Condition::ResourceConstraint).text("there are too many affiliations"));
     }
     let gone: Vec<_> = gone.into_iter().map(|jid| (jid, SubscriptionState::None)).collect();
-    authorize::change(turn, &host, &node, &gone);
+    authorize::change(turn, &node, &gone);
     Ok(Bytes::new())
 }

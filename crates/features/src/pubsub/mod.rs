@@ -13,6 +13,7 @@ pub(crate) mod config;
 pub(crate) mod disco;
 pub(crate) mod document;
 pub(crate) mod items;
+pub(crate) mod known;
 mod leave;
 pub(crate) mod limits;
 mod manage;
@@ -24,6 +25,7 @@ mod subscribe;
 pub use document::{Node, Nodes, Stored};
 pub use items::{item, newest};
 pub(crate) use leave::leave;
+pub(crate) use publish::remove;
 pub use publish::store;
 
 use access::Host;

@@ -2,7 +2,8 @@
 
 use super::{
     access::Host,
-    document::{self, Node},
+    document::{self, Node, Nodes},
+    known::{self, Change},
     limits, notify,
 };
 use bytes::Bytes;
@@ -27,7 +28,7 @@ pub(super) fn create(turn: &mut Turn<'_>, name: Option<String>, form: Option<For
     if host.nodes().get(&name).is_some() {
         return Err(Condition::Conflict.into());
     }
-    let config = host.default_config();
+    let config = host.default_config(Some(&name));
     let config = match &form {
         Some(form) => host.configured(&config, form, false)?,
         None => config,
@@ -44,7 +45,7 @@ pub(super) fn create(turn: &mut Turn<'_>, name: Option<String>, form: Option<For
 /// A node that the actor makes; he may.
 pub(super) fn new(turn: &Turn<'_>, name: &str, config: Config) -> Result<Node, StanzaError> {
     let host = Host::of(turn);
-    let nodes = host.nodes();
+    let nodes = Nodes::latest(turn);
     if name.len() > limits::NAME_BYTES {
         return Err(StanzaError::new(Condition::NotAcceptable).text("the name of the node is too long"));
     }
@@ -64,7 +65,7 @@ pub(super) fn new(turn: &Turn<'_>, name: &str, config: Config) -> Result<Node, S
 
 fn add(turn: &mut Turn<'_>, name: &str, config: Config) -> Result<(), StanzaError> {
     let node = new(turn, name, config)?;
-    Host::of(turn).nodes().put(turn, node);
+    Nodes::put(turn, node);
     Ok(())
 }
 
@@ -81,7 +82,7 @@ pub(super) fn form(turn: &Turn<'_>, name: Option<&str>) -> Result<Bytes, StanzaE
         }
         None => {
             out.open("default", ns::PUBSUB_OWNER);
-            host.default_config().form().write(&mut out);
+            host.default_config(None).form().write(&mut out);
         }
     }
     out.close().close();
@@ -97,10 +98,10 @@ pub(super) fn configure(turn: &mut Turn<'_>, name: &str, form: &Form) -> Result<
     }
     let mut node = Node::clone(node);
     node.config = host.configured(&node.config, form, false)?;
-    let keep = if node.config.persist { node.capacity() } else { 0 };
-    turn.write(document::trim(&turn.account.address, name, keep));
+    turn.write(document::trim(&turn.account.address, name, node.capacity()));
     node.changed();
-    let node = host.nodes().put(turn, node);
+    let node = Nodes::put(turn, node);
+    known::changed(turn, &node, &Change::Configured)?;
     if node.config.notify_config {
         let event = notify::event(|out| {
             out.open("configuration", ns::PUBSUB_EVENT).attr("node", name);
@@ -118,8 +119,9 @@ pub(super) fn configure(turn: &mut Turn<'_>, name: &str, form: &Form) -> Result<
 pub(super) fn delete(turn: &mut Turn<'_>, name: &str, redirect: Option<&str>) -> Result<Bytes, StanzaError> {
     let host = Host::of(turn);
     let node = host.owned(name)?;
-    host.nodes().remove(turn, &[name.into()]);
+    Nodes::remove(turn, &[name.into()]);
     node.changed();
+    known::changed(turn, node, &Change::Emptied)?;
     if node.config.notify_delete {
         let event = notify::event(|out| {
             out.open("delete", ns::PUBSUB_EVENT).attr("node", name);
@@ -141,6 +143,7 @@ pub(super) fn purge(turn: &mut Turn<'_>, name: &str) -> Result<Bytes, StanzaErro
     }
     turn.write(document::trim(&turn.account.address, name, 0));
     node.changed();
+    known::changed(turn, node, &Change::Emptied)?;
     if node.config.notify_retract {
         let event = notify::event(|out| {
             out.open("purge", ns::PUBSUB_EVENT).attr("node", name).close();

@@ -2,7 +2,8 @@
 
 use super::{
     access::Host,
-    document::{self, ITEMS, Node, Stored, item_key},
+    document::{self, Node, Nodes, Stored, item_key, items_of},
+    known::{self, Change},
     limits, nodes, notify,
 };
 use bytes::Bytes;
@@ -48,12 +49,12 @@ pub(super) fn publish(
         // XEP-0163 §3: an account's node is made by what is published to it.
         None if host.is_account() && host.may_create() => {
             let config = match &options {
-                Some(form) => host.configured(&host.default_config(), form, true)?,
-                None => host.default_config(),
+                Some(form) => host.configured(&host.default_config(Some(name)), form, true)?,
+                None => host.default_config(Some(name)),
             };
             let node = nodes::new(turn, name, config)?;
             check(&node, item.as_ref())?;
-            host.nodes().put(turn, node)
+            Nodes::put(turn, node)
         }
         None if host.is_account() => return Err(Condition::Forbidden.into()),
         None => return Err(Condition::ItemNotFound.into()),
@@ -62,6 +63,9 @@ pub(super) fn publish(
         item.id.get_or_insert_with(|| format!("{:016x}", turn.kernel.unique()));
     }
     keep(turn, &node, item.as_ref());
+    if let Some(item) = &item {
+        known::changed(turn, &node, &Change::Published(item))?;
+    }
     let told = item
         .clone()
         .map(|item| Item { payload: if node.config.deliver_payloads { item.payload } else { Bytes::new() }, ..item });
@@ -70,23 +74,35 @@ pub(super) fn publish(
 }
 
 /// Publishes as the account itself: what other features keep in its nodes. The node is made with `config` if it is not
-/// there; one that is there stays as its owner has set it up. The item has an id.
+/// there; one that is there stays as its owner has set it up. The item has an id. What a client's publication would cause
+/// beside notifications is the caller's business.
 ///
 /// # Errors
 /// There are too many nodes, or the node takes no such item.
 pub fn store(turn: &mut Turn<'_>, name: &str, item: &Item, config: Config) -> Result<(), StanzaError> {
-    let nodes = Host::of(turn).nodes();
-    let node = match nodes.get(name) {
-        Some(node) => node.clone(),
+    let known = Nodes::latest(turn).get(name).cloned();
+    let node = match known {
+        Some(node) => node,
         None => {
             let node = nodes::new(turn, name, config)?;
-            nodes.put(turn, node)
+            Nodes::put(turn, node)
         }
     };
     check(&node, Some(item))?;
     keep(turn, &node, Some(item));
     notify::tell(turn, &node, notify::items(name, std::slice::from_ref(item)));
     Ok(())
+}
+
+/// Removes items as the account itself, and says so.
+pub(crate) fn remove(turn: &mut Turn<'_>, name: &str, ids: &[String]) {
+    let Some(node) = Nodes::latest(turn).get(name).cloned() else { return };
+    node.changed();
+    for id in ids {
+        let owner = turn.account.address.as_str().into();
+        turn.write(Write::MapRemove { table: items_of(name), owner, key: item_key(name, id) });
+    }
+    notify::tell(turn, &node, notify::retracted(name, ids));
 }
 
 /// §7.1.3: whether an item, or none, is what the node takes.
@@ -152,10 +168,11 @@ pub(super) fn retract(turn: &mut Turn<'_>, name: &str, notify: bool, ids: &[Stri
     let owner: Box<str> = turn.account.address.as_str().into();
     for id in ids {
         let key = item_key(name, id);
-        let condition = store::Condition::MapExists(ITEMS, owner.clone(), key.clone());
+        let condition = store::Condition::MapExists(items_of(name), owner.clone(), key.clone());
         turn.require_or(condition, Condition::ItemNotFound.into());
-        turn.write(Write::MapRemove { table: ITEMS, owner: owner.clone(), key });
+        turn.write(Write::MapRemove { table: items_of(name), owner: owner.clone(), key });
     }
+    known::changed(turn, node, &Change::Retracted(ids))?;
     if notify || node.config.notify_retract {
         notify::tell(turn, node, notify::retracted(name, ids));
     }

@@ -3,7 +3,7 @@
 use super::{
     access::Host,
     authorize,
-    document::{Node, Subscription},
+    document::{Node, Nodes, Subscription},
     items, limits, notify,
 };
 use bytes::Bytes;
@@ -47,7 +47,7 @@ pub(super) fn subscribe(turn: &mut Turn<'_>, name: &str, jid: &Jid, form: Option
         let mut node = Node::clone(node);
         node.subscriptions.retain(|one| one.jid != *jid);
         node.subscriptions.push(subscription);
-        host.nodes().put(turn, node);
+        Nodes::put(turn, node);
     }
     if state == SubscriptionState::Pending {
         authorize::ask(turn, node, jid);
@@ -83,7 +83,7 @@ pub(super) fn unsubscribe(turn: &mut Turn<'_>, name: &str, jid: &Jid) -> Result<
     }
     let mut node = Node::clone(node);
     node.subscriptions.retain(|one| one.jid != *jid);
-    let node = host.nodes().put(turn, node);
+    let node = Nodes::put(turn, node);
     if node.config.notify_sub {
         let owners = authorize::owners(turn, &node);
         notify::state(turn, name, jid, SubscriptionState::None, owners);
@@ -146,7 +146,7 @@ pub(super) fn set_options(
     for one in node.subscriptions.iter_mut().filter(|one| one.jid == *jid) {
         one.options.apply(form)?;
     }
-    host.nodes().put(turn, node);
+    Nodes::put(turn, node);
     Ok(Bytes::new())
 }
 

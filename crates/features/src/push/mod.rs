@@ -16,7 +16,6 @@ mod settings;
 mod start;
 mod wake;
 
-pub use settings::ChatSettings;
 pub use wake::wakes;
 
 use kernel::{

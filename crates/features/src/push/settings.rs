@@ -1,22 +1,14 @@
-//! Which chats may disturb their user (XEP-0492), and what mentions him.
+//! Which chats may disturb their user, as his bookmarks say (XEP-0492), and what mentions him.
 
+use crate::bookmarks;
 use kernel::Account;
-use linnet_xeps::{
-    notify::{Notify, Setting},
-    ns,
-};
+use linnet_xeps::{notify::Setting, ns};
 use linnet_xmpp::{Jid, Stanza};
-use std::collections::BTreeMap;
-
-/// The settings of an account that is loaded, by the bare address of the chat. A feature that keeps them sets this
-/// document (`Turn::set`, or `Hook::Document`); where nobody does, every chat may disturb.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct ChatSettings(pub BTreeMap<Jid, Notify>);
 
 /// Whether messages of a chat between two people may disturb: always, where nothing is said (§3). What can be woken is a
 /// phone, whichever it is.
 fn setting(account: &Account, other: &Jid) -> Setting {
-    let said = account.document::<ChatSettings>().and_then(|settings| settings.0.get(&other.bare()));
+    let said = bookmarks::notify(account, other);
     said.and_then(|notify| notify.for_client("client", "phone")).unwrap_or(Setting::Always)
 }
 

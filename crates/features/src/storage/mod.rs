@@ -1,11 +1,19 @@
 //! What a user keeps at the server for himself (private XML, XEP-0049) and for all to see (vcard-temp, XEP-0054).
+//! Bookmarks in private XML are `bookmarks`' own, and so is the photo of a vCard `avatars`'.
 
+use crate::{avatars, bookmarks};
 use bytes::Bytes;
 use kernel::{
     Feature, Hook, Turn,
     hooks::{Ask, At, Handler, Iq, Xep},
 };
-use linnet_xeps::{Payload, ns, private::Private, vcard::VCard};
+use linnet_xeps::{
+    Payload,
+    avatar::Photo,
+    ns,
+    private::{Entry, Private},
+    vcard::VCard,
+};
 use linnet_xmpp::{StanzaError, stanza::Condition};
 use store::{DocTable, Future, MapTable, StoreError, Write};
 
@@ -48,6 +56,12 @@ fn read_private(ask: Ask) -> Future<'static, Result<Bytes, StanzaError>> {
     Box::pin(async move {
         let mut query: Private = payload(&ask.stanza)?;
         let wanted = query.wanted()?;
+        if is_bookmarks(wanted) {
+            let owner = ask.kernel.owner(&ask.owner).await.map_err(failed)?;
+            let xml = bookmarks::list(&owner.lock());
+            query.entries = vec![Entry { xml, ..wanted.clone() }];
+            return Ok(query.to_bytes());
+        }
         let key = key(&wanted.name, &wanted.ns);
         let row = ask.kernel.store.map_row(PRIVATE, ask.owner.as_str(), &key).await.map_err(failed)?;
         if let (Some(row), Some(entry)) = (row, query.entries.first_mut()) {
@@ -57,11 +71,22 @@ fn read_private(ask: Ask) -> Future<'static, Result<Bytes, StanzaError>> {
     })
 }
 
+/// Bookmarks are the same as those in nodes (XEP-0402 §5.3).
+fn is_bookmarks(entry: &Entry) -> bool {
+    entry.name == "storage" && entry.ns == ns::BOOKMARKS_STORAGE
+}
+
 fn write_private(turn: &mut Turn<'_>) -> Result<Bytes, StanzaError> {
     let query: Private = payload(turn.stanza)?;
     let owner: Box<str> = turn.account.address.as_str().into();
-    turn.require(store::Condition::MapFewerThan(PRIVATE, owner.clone(), ELEMENTS));
-    for entry in query.entries {
+    let (lists, others): (Vec<_>, Vec<_>) = query.entries.into_iter().partition(is_bookmarks);
+    for list in lists {
+        bookmarks::set_list(turn, list.xml)?;
+    }
+    if !others.is_empty() {
+        turn.require(store::Condition::MapFewerThan(PRIVATE, owner.clone(), ELEMENTS));
+    }
+    for entry in others {
         let (owner, key) = (owner.clone(), key(&entry.name, &entry.ns));
         if key.len() > KEY_BYTES {
             return Err(StanzaError::new(Condition::NotAcceptable).text("the name of the element is too long"));
@@ -74,11 +99,14 @@ fn write_private(turn: &mut Turn<'_>) -> Result<Bytes, StanzaError> {
 /// An account without a vCard answers with an empty one to its owner and with an error to others (XEP-0054 §3.1, §3.3).
 fn read_vcard(ask: Ask) -> Future<'static, Result<Bytes, StanzaError>> {
     Box::pin(async move {
-        match ask.kernel.store.doc(VCARD, ask.owner.as_str()).await.map_err(failed)? {
-            Some(xml) => Ok(xml),
-            None if ask.at == At::Own => Ok(VCard::question().to_bytes()),
+        let stored = ask.kernel.store.doc(VCARD, ask.owner.as_str()).await.map_err(failed)?;
+        let photo = avatars::photo(&ask).await.map_err(failed)?;
+        match stored {
+            Some(xml) if photo.is_none() => Ok(xml),
+            stored if photo.is_some() => Ok(Photo::put(photo.as_ref(), &stored.unwrap_or_default())),
+            _ if ask.at == At::Own => Ok(VCard::question().to_bytes()),
             // §3.3: the same as where there is no such account, so that nobody learns who exists.
-            None => Err(Condition::ServiceUnavailable.into()),
+            _ => Err(Condition::ServiceUnavailable.into()),
         }
     })
 }
@@ -86,7 +114,8 @@ fn read_vcard(ask: Ask) -> Future<'static, Result<Bytes, StanzaError>> {
 fn write_vcard(turn: &mut Turn<'_>) -> Result<Bytes, StanzaError> {
     let card: VCard = payload(turn.stanza)?;
     let owner = turn.account.address.as_str().into();
-    turn.write(Write::DocPut { table: VCARD, owner, value: card.to_bytes() });
+    let value = avatars::take(turn, card.xml)?;
+    turn.write(Write::DocPut { table: VCARD, owner, value });
     Ok(Bytes::new())
 }
 
