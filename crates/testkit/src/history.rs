@@ -1,37 +1,47 @@
-//! The judge of histories: what was sent, acknowledged, refused and received, and what is wrong with it.
+//! The judge of histories: what clients sent, saw acknowledged, received and found in archives, and what is wrong with it.
+//! One judge for the simulator and for the program that torments the real binary; the latter's histories are lines of JSON.
 //!
-//! A history is complete when nothing is under way any more and every account has fetched what was stored for it.
+//! A history is complete when nothing is under way any more, every account has fetched what was stored for it, and, where
+//! there are archives, they were read to their ends.
 
+use serde::{Deserialize, Serialize};
 use std::{
     collections::{BTreeMap, BTreeSet},
     fmt,
 };
 
-/// Something that a client saw or did, in the order in which it happened.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// Something that a client saw or did, in the order in which it happened. Devices and senders are named
+/// `account/anything`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "event", rename_all = "kebab-case")]
 pub enum Event {
-    /// A session sent a message that is to be kept.
+    /// A device sent a message. To send it again, because nobody knows what became of it, is no event.
     Sent {
-        /// The sending session; what it sends has an order.
+        /// The sending device; what it sends has an order.
         sender: String,
         /// The account addressed.
         to: String,
-        /// Unique in the history.
+        /// Unique in the history, and rising for each sender.
         id: u64,
+        /// Whether the server has to keep it: not with `<no-store/>`, nor a bare chat state.
+        kept: bool,
     },
-    /// The sender has seen that everything is safe that it sent up to a message (a ping behind it was answered).
+    /// The sender has seen that the message is safe: it was counted, or a ping behind it was answered.
     Acknowledged {
-        /// The sending session.
-        sender: String,
-        /// The number of the last message; no message at all, if it sent none before.
-        up_to: u64,
+        /// Which.
+        id: u64,
     },
     /// The sender was told that the message was not taken.
     Refused {
         /// Which.
         id: u64,
     },
-    /// A device received a message.
+    /// The device has a new session, in which what the last one did not acknowledge may come again.
+    Began {
+        /// The device.
+        device: String,
+    },
+    /// A device received a message, live or as one that had waited.
     Received {
         /// The account.
         account: String,
@@ -39,7 +49,45 @@ pub enum Event {
         device: String,
         /// Which message.
         id: u64,
-        /// The id under which the account's log has it (XEP-0359).
+        /// The id under which the account's log has it (XEP-0359); empty if it came without.
+        stanza_id: String,
+    },
+    /// A device got a carbon copy (XEP-0280): the message itself may come to it as well, with the same id.
+    Copied {
+        /// The account.
+        account: String,
+        /// One of its devices.
+        device: String,
+        /// Which message.
+        id: u64,
+        /// The id under which the account's log has it; empty if it came without.
+        stanza_id: String,
+    },
+    /// A device found a message while it read the archive from where it had stopped, in the archive's order.
+    Fetched {
+        /// The account.
+        account: String,
+        /// One of its devices.
+        device: String,
+        /// Which message.
+        id: u64,
+        /// Its id in the archive.
+        stanza_id: String,
+    },
+    /// A device has read the archive up to its end for the last time: it has everything.
+    Synced {
+        /// The account.
+        account: String,
+        /// The device.
+        device: String,
+    },
+    /// What is in the account's archive at the end, from its beginning on.
+    Archived {
+        /// The account.
+        account: String,
+        /// Which message.
+        id: u64,
+        /// Its id in the archive.
         stanza_id: String,
     },
     /// A session of the account ended with messages that it had not read: they go to other devices, which may have newer
@@ -54,32 +102,62 @@ pub enum Event {
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 #[expect(missing_docs, reason = "said by the variants' comments")]
 pub enum Fault {
-    /// Acknowledged, not refused, and no device of the recipient received it.
-    Lost { id: u64 },
-    /// A device received it more than once, or two devices received it under different ids.
-    Duplicated { id: u64, device: String },
+    /// Acknowledged, not refused, and missing where it has to be: with the recipient, in an archive, or at a device
+    /// that read the archive to its end.
+    Lost { id: u64, at: String },
+    /// Received more than once in a session, or known under two ids in one account.
+    Duplicated { id: u64, at: String },
     /// A device received an earlier message of a sender after a later one, and no session ended meanwhile from which the
-    /// earlier one could have come back.
-    Reordered { earlier: u64, later: u64, device: String },
+    /// earlier one could have come back; or an archive has them so.
+    Reordered { earlier: u64, later: u64, at: String },
     /// Two devices of one account saw two messages in different orders.
     Disagreed { one: u64, other: u64, devices: [String; 2] },
     /// Received by an account that it was not for, or though nobody sent it, or though its sender was told that it was
-    /// refused.
-    Leaked { id: u64, account: String },
+    /// refused; or kept though it was not to be.
+    Leaked { id: u64, at: String },
+    /// Received under an id that the archive does not have: it cannot be merged.
+    Unknown { id: u64, at: String },
+}
+
+impl Fault {
+    /// Its kind, for counting.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Fault::Lost { .. } => "lost",
+            Fault::Duplicated { .. } => "duplicated",
+            Fault::Reordered { .. } | Fault::Disagreed { .. } => "reordered",
+            Fault::Leaked { .. } => "leaked",
+            Fault::Unknown { .. } => "unknown",
+        }
+    }
 }
 
 impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Fault::Lost { id } => write!(f, "{id} is lost"),
-            Fault::Duplicated { id, device } => write!(f, "{id} came more than once ({device})"),
-            Fault::Reordered { earlier, later, device } => write!(f, "{earlier} came after {later} to {device}"),
+            Fault::Lost { id, at } => write!(f, "{id} is lost at {at}"),
+            Fault::Duplicated { id, at } => write!(f, "{id} came more than once to {at}"),
+            Fault::Reordered { earlier, later, at } => write!(f, "{earlier} came after {later} to {at}"),
             Fault::Disagreed { one, other, devices: [a, b] } => {
                 write!(f, "{a} and {b} saw {one} and {other} in different orders")
             }
-            Fault::Leaked { id, account } => write!(f, "{account} received {id}, which was not for it"),
+            Fault::Leaked { id, at } => write!(f, "{at} has {id}, which it must not have"),
+            Fault::Unknown { id, at } => write!(f, "{at} got {id} under an id that its archive does not have"),
         }
     }
+}
+
+/// The event of a line of JSON.
+///
+/// # Errors
+/// If it is none: what is wrong with it.
+pub fn read(line: &str) -> Result<Event, String> {
+    serde_json::from_str(line).map_err(|error| format!("{error}: {line}"))
+}
+
+/// The line of JSON of an event.
+pub fn line(event: &Event) -> String {
+    serde_json::to_string(event).unwrap_or_default()
 }
 
 #[derive(Default)]
@@ -88,8 +166,16 @@ struct Message<'a> {
     to: &'a str,
     /// Where in the history it was sent.
     sent: usize,
+    kept: bool,
     acknowledged: bool,
     refused: bool,
+}
+
+impl Message<'_> {
+    /// Whether the account has to do with it.
+    fn concerns(&self, account: &str) -> bool {
+        self.to == account || account_of(self.sender) == account
+    }
 }
 
 #[derive(Default)]
@@ -97,67 +183,174 @@ struct Device<'a> {
     account: &'a str,
     /// Ids in the order of their first arrival, with their places in the history.
     received: Vec<(u64, usize)>,
-}
-
-impl Device<'_> {
-    fn has(&self, id: u64) -> bool {
-        self.received.iter().any(|(received, _)| *received == id)
-    }
+    known: BTreeSet<u64>,
+    /// Since its session began.
+    in_session: BTreeSet<u64>,
+    synced: bool,
 }
 
 /// Everything that is wrong with a history, each fault once.
 pub fn judge(history: &[Event]) -> BTreeSet<Fault> {
-    let mut faults = BTreeSet::new();
-    let messages = messages(history);
-    let mut devices: BTreeMap<&str, Device<'_>> = BTreeMap::new();
-    let mut ids: BTreeMap<u64, &str> = BTreeMap::new();
+    let mut judge = Judge { messages: messages(history), ..Judge::default() };
     for (place, event) in history.iter().enumerate() {
-        let Event::Received { account, device, id, stanza_id } = event else { continue };
-        let known = messages.get(id).filter(|message| message.to == account && !message.refused);
-        if known.is_none() {
-            faults.insert(Fault::Leaked { id: *id, account: account.clone() });
-        }
-        let seen = devices.entry(device).or_insert_with(|| Device { account, received: Vec::new() });
-        let same_id = *ids.entry(*id).or_insert(stanza_id) == stanza_id;
-        if seen.has(*id) || !same_id {
-            faults.insert(Fault::Duplicated { id: *id, device: device.clone() });
-        } else {
-            seen.received.push((*id, place));
-        }
+        judge.take(place, event);
     }
-    for (id, message) in &messages {
-        let arrived = devices.values().any(|device| device.account == message.to && device.has(*id));
-        if message.acknowledged && !message.refused && !arrived {
-            faults.insert(Fault::Lost { id: *id });
-        }
+    judge.check_arrival();
+    judge.check_archives();
+    for (name, device) in &judge.devices {
+        check_order(name, device, history, &judge.messages, &mut judge.faults);
     }
-    for (name, device) in &devices {
-        check_order(name, device, history, &messages, &mut faults);
-    }
-    check_agreement(&devices, &mut faults);
-    faults
+    check_agreement(&judge.devices, &mut judge.faults);
+    judge.faults
+}
+
+#[derive(Default)]
+struct Judge<'a> {
+    messages: BTreeMap<u64, Message<'a>>,
+    devices: BTreeMap<&'a str, Device<'a>>,
+    /// Under which id each account has a message.
+    ids: BTreeMap<(&'a str, u64), &'a str>,
+    archives: BTreeMap<&'a str, Vec<(u64, &'a str)>>,
+    /// Where in the history a session of the account ended.
+    ended: BTreeMap<&'a str, Vec<usize>>,
+    faults: BTreeSet<Fault>,
+}
+
+fn account_of(device: &str) -> &str {
+    device.split_once('/').map_or(device, |(account, _)| account)
 }
 
 fn messages(history: &[Event]) -> BTreeMap<u64, Message<'_>> {
     let mut messages: BTreeMap<u64, Message<'_>> = BTreeMap::new();
     for (sent, event) in history.iter().enumerate() {
         match event {
-            Event::Sent { sender, to, id } => {
-                messages.insert(*id, Message { sender, to, sent, ..Message::default() });
+            Event::Sent { sender, to, id, kept } => {
+                messages.insert(*id, Message { sender, to, sent, kept: *kept, ..Message::default() });
             }
-            Event::Acknowledged { sender, up_to } => {
-                let earlier = messages.range_mut(..=up_to).filter(|(_, message)| message.sender == sender);
-                earlier.for_each(|(_, message)| message.acknowledged = true);
-            }
-            Event::Refused { id } => {
+            Event::Acknowledged { id } | Event::Refused { id } => {
                 if let Some(message) = messages.get_mut(id) {
-                    message.refused = true;
+                    message.acknowledged |= matches!(event, Event::Acknowledged { .. });
+                    message.refused |= matches!(event, Event::Refused { .. });
                 }
             }
-            Event::Received { .. } | Event::Ended { .. } => {}
+            _ => {}
         }
     }
     messages
+}
+
+impl<'a> Judge<'a> {
+    fn device(&mut self, account: &'a str, device: &'a str) -> &mut Device<'a> {
+        self.devices.entry(device).or_insert_with(|| Device { account, ..Device::default() })
+    }
+
+    fn take(&mut self, place: usize, event: &'a Event) {
+        match event {
+            Event::Began { device } => self.device(account_of(device), device).in_session.clear(),
+            Event::Synced { account, device } => self.device(account, device).synced = true,
+            Event::Received { account, device, id, stanza_id } => {
+                let same = self.name(account, device, *id, stanza_id);
+                let seen = self.device(account, device);
+                let again = !seen.in_session.insert(*id);
+                if seen.known.insert(*id) {
+                    seen.received.push((*id, place));
+                }
+                if !same || again && !self.came_back(account, *id) {
+                    self.faults.insert(Fault::Duplicated { id: *id, at: device.clone() });
+                }
+            }
+            Event::Copied { account, device, id, stanza_id } | Event::Fetched { account, device, id, stanza_id } => {
+                let same = self.name(account, device, *id, stanza_id);
+                self.device(account, device).known.insert(*id);
+                if !same {
+                    self.faults.insert(Fault::Duplicated { id: *id, at: device.clone() });
+                }
+                if matches!(event, Event::Fetched { .. }) {
+                    self.check_kept(*id, device);
+                }
+            }
+            Event::Archived { account, id, stanza_id } => {
+                let same = self.name(account, account, *id, stanza_id);
+                let archive = self.archives.entry(account).or_default();
+                let twice = archive.iter().any(|(other, other_id)| other == id || *other_id == stanza_id);
+                archive.push((*id, stanza_id));
+                if twice || !same {
+                    self.faults.insert(Fault::Duplicated { id: *id, at: format!("the archive of {account}") });
+                }
+                self.check_kept(*id, account);
+            }
+            Event::Ended { account } => self.ended.entry(account).or_default().push(place),
+            Event::Sent { .. } | Event::Acknowledged { .. } | Event::Refused { .. } => {}
+        }
+    }
+
+    /// Whether a session has ended since the message was sent: what it had not acknowledged goes to others, who may have
+    /// had a copy. Under the same id they can tell.
+    fn came_back(&self, account: &str, id: u64) -> bool {
+        let sent = self.messages.get(&id).map_or(0, |message| message.sent);
+        self.ended.get(account).is_some_and(|places| places.iter().any(|place| *place > sent))
+    }
+
+    /// Notes the id under which an account knows a message. False: it has another already.
+    fn name(&mut self, account: &'a str, at: &str, id: u64, stanza_id: &'a str) -> bool {
+        // What nobody keeps may have come before its session ended and it was refused.
+        let stands = |message: &&Message<'_>| !message.refused || !message.kept;
+        let known = self.messages.get(&id).filter(|message| message.concerns(account)).filter(stands);
+        if known.is_none() {
+            self.faults.insert(Fault::Leaked { id, at: at.to_owned() });
+        }
+        // What is not kept has none, or one of its own each time.
+        known.is_some_and(|message| !message.kept) || *self.ids.entry((account, id)).or_insert(stanza_id) == stanza_id
+    }
+
+    fn check_kept(&mut self, id: u64, at: &str) {
+        if self.messages.get(&id).is_some_and(|message| !message.kept) {
+            self.faults.insert(Fault::Leaked { id, at: at.to_owned() });
+        }
+    }
+
+    /// Without an archive, one device of the recipient has to have it.
+    fn check_arrival(&mut self) {
+        for (id, message) in self.messages.iter().filter(|(_, message)| message.must_be_there()) {
+            let arrived = self.devices.values().any(|device| device.account == message.to && device.known.contains(id));
+            if !arrived && !self.archives.contains_key(message.to) {
+                self.faults.insert(Fault::Lost { id: *id, at: message.to.to_owned() });
+            }
+        }
+    }
+
+    /// An archive has everything once, each sender's in order, and after merging so has who read it to its end.
+    fn check_archives(&mut self) {
+        for (account, archive) in &self.archives {
+            let at = || format!("the archive of {account}");
+            let present: BTreeSet<u64> = archive.iter().map(|(id, _)| *id).collect();
+            let due = self.messages.iter().filter(|(_, message)| message.must_be_there() && message.concerns(account));
+            let lost = due.filter(|(id, _)| !present.contains(id)).map(|(id, _)| Fault::Lost { id: *id, at: at() });
+            self.faults.extend(lost);
+            let mut newest: BTreeMap<&str, u64> = BTreeMap::new();
+            for (id, _) in archive {
+                let Some(message) = self.messages.get(id) else { continue };
+                let last = newest.entry(message.sender).or_default();
+                if id < last {
+                    self.faults.insert(Fault::Reordered { earlier: *id, later: *last, at: at() });
+                }
+                *last = (*last).max(*id);
+            }
+            for (name, device) in self.devices.iter().filter(|(_, device)| device.account == *account) {
+                let kept = |id: &&u64| self.messages.get(id).is_some_and(|message| message.kept);
+                let unknown = device.known.iter().filter(|id| !present.contains(id)).filter(kept);
+                self.faults.extend(unknown.map(|id| Fault::Unknown { id: *id, at: (*name).to_owned() }));
+                let missing = present.iter().filter(|id| device.synced && !device.known.contains(id));
+                self.faults.extend(missing.map(|id| Fault::Lost { id: *id, at: (*name).to_owned() }));
+            }
+        }
+    }
+}
+
+impl Message<'_> {
+    fn must_be_there(&self) -> bool {
+        self.kept && self.acknowledged && !self.refused
+    }
 }
 
 /// Ids are given in the order of sending.
@@ -177,7 +370,7 @@ fn check_order(
             history.get(message.sent..*place).is_some_and(|between| between.iter().any(ended))
         };
         if id < last && !came_back() {
-            faults.insert(Fault::Reordered { earlier: *id, later: *last, device: name.to_owned() });
+            faults.insert(Fault::Reordered { earlier: *id, later: *last, at: name.to_owned() });
         }
         *last = (*last).max(*id);
     }
@@ -185,7 +378,11 @@ fn check_order(
 
 fn check_agreement(devices: &BTreeMap<&str, Device<'_>>, faults: &mut BTreeSet<Fault>) {
     for (a_name, a) in devices {
+        // Who merges by the archive sees its order.
         for (b_name, b) in devices.iter().filter(|(name, b)| *name > a_name && b.account == a.account) {
+            if a.synced || b.synced {
+                continue;
+            }
             let place: BTreeMap<u64, usize> = b.received.iter().copied().collect();
             let common: Vec<(u64, usize)> =
                 a.received.iter().filter_map(|(id, _)| place.get(id).map(|place| (*id, *place))).collect();
@@ -198,68 +395,4 @@ fn check_agreement(devices: &BTreeMap<&str, Device<'_>>, faults: &mut BTreeSet<F
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn sent(id: u64) -> Event {
-        Event::Sent { sender: "romeo/a".into(), to: "juliet".into(), id }
-    }
-
-    fn received(device: &str, id: u64) -> Event {
-        let (account, device) = ("juliet".into(), device.into());
-        Event::Received { account, device, id, stanza_id: format!("s{id}") }
-    }
-
-    fn acknowledged(up_to: u64) -> Event {
-        Event::Acknowledged { sender: "romeo/a".into(), up_to }
-    }
-
-    fn faults(history: &[Event]) -> Vec<Fault> {
-        judge(history).into_iter().collect()
-    }
-
-    #[test]
-    fn a_history_without_faults_passes() {
-        let history =
-            [sent(1), sent(2), acknowledged(2), received("j1", 1), received("j2", 1), received("j1", 2), sent(3)];
-        assert_eq!(faults(&history), []);
-        // Not acknowledged and refused messages may be missing.
-        assert_eq!(faults(&[sent(1), sent(2), Event::Refused { id: 1 }, acknowledged(1)]), []);
-    }
-
-    #[test]
-    fn a_loss_is_seen() {
-        assert_eq!(faults(&[sent(1), sent(2), acknowledged(2), received("j", 2)]), [Fault::Lost { id: 1 }]);
-    }
-
-    #[test]
-    fn a_second_copy_is_seen_on_one_device_and_under_another_id() {
-        let twice = [sent(1), received("j", 1), received("j", 1)];
-        assert_eq!(faults(&twice), [Fault::Duplicated { id: 1, device: "j".into() }]);
-        let other = Event::Received { account: "juliet".into(), device: "k".into(), id: 1, stanza_id: "other".into() };
-        assert_eq!(faults(&[sent(1), received("j", 1), other]), [Fault::Duplicated { id: 1, device: "k".into() }]);
-    }
-
-    #[test]
-    fn a_wrong_order_is_seen_within_a_device_and_between_two() {
-        let history = [sent(1), sent(2), received("j", 2), received("j", 1)];
-        assert_eq!(faults(&history), [Fault::Reordered { earlier: 1, later: 2, device: "j".into() }]);
-        let ended = Event::Ended { account: "juliet".into() };
-        assert_eq!(faults(&[sent(1), sent(2), received("j", 2), ended.clone(), received("j", 1)]), []);
-        let history = [ended, sent(1), sent(2), received("j", 2), received("j", 1)];
-        assert_eq!(faults(&history).len(), 1);
-        let other = Event::Sent { sender: "tybalt/a".into(), to: "juliet".into(), id: 2 };
-        let history = [sent(1), other, received("j", 1), received("j", 2), received("k", 2), received("k", 1)];
-        let devices = ["j".into(), "k".into()];
-        assert_eq!(faults(&history), [Fault::Disagreed { one: 1, other: 2, devices }]);
-    }
-
-    #[test]
-    fn a_leak_is_seen() {
-        let to_another = Event::Received { account: "nurse".into(), device: "n".into(), id: 1, stanza_id: "s".into() };
-        assert_eq!(faults(&[sent(1), to_another]), [Fault::Leaked { id: 1, account: "nurse".into() }]);
-        assert_eq!(faults(&[received("j", 7)]), [Fault::Leaked { id: 7, account: "juliet".into() }]);
-        let history = [sent(1), Event::Refused { id: 1 }, received("j", 1)];
-        assert_eq!(faults(&history), [Fault::Leaked { id: 1, account: "juliet".into() }]);
-    }
-}
+mod tests;

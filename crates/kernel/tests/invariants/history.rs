@@ -166,7 +166,7 @@ impl Play {
         }
         self.numbers.0 += 1;
         let id = self.numbers.0;
-        self.history.push(Event::Sent { sender: client.device.clone(), to: to.to_owned(), id });
+        self.history.push(Event::Sent { sender: client.device.clone(), to: to.to_owned(), id, kept: true });
         client.peer.send(&message(&address, &id.to_string())).await;
     }
 
@@ -189,7 +189,17 @@ impl Play {
             if let Some(managed) = managed {
                 managed.handled += 1;
             }
-            if let Some(event) = seen(user, device, &xml) {
+            if xml.starts_with("<iq") && xml.contains("type='result'") {
+                let up_to = between(&xml, " id='ping-", "'").parse().unwrap_or(0);
+                let safe = self.history.iter().filter_map(|event| match event {
+                    Event::Sent { sender, id, .. } if sender == device && *id <= up_to => {
+                        Some(Event::Acknowledged { id: *id })
+                    }
+                    _ => None,
+                });
+                let safe: Vec<_> = safe.collect();
+                self.history.extend(safe);
+            } else if let Some(event) = seen(user, device, &xml) {
                 self.history.push(event);
             }
         }
@@ -260,10 +270,6 @@ impl Play {
 
 /// What a stanza means for the history.
 fn seen(user: &str, device: &str, xml: &str) -> Option<Event> {
-    if xml.starts_with("<iq") && xml.contains("type='result'") {
-        let up_to = between(xml, " id='ping-", "'").parse().ok()?;
-        return Some(Event::Acknowledged { sender: device.to_owned(), up_to });
-    }
     if !xml.starts_with("<message") {
         return None;
     }
