@@ -107,6 +107,8 @@ pub enum Fault {
     Lost { id: u64, at: String },
     /// Received more than once in a session, or known under two ids in one account.
     Duplicated { id: u64, at: String },
+    /// Received more than once in a session, under one id, after another session of the account had ended with it.
+    CameBack { id: u64, at: String },
     /// A device received an earlier message of a sender after a later one, and no session ended meanwhile from which the
     /// earlier one could have come back; or an archive has them so.
     Reordered { earlier: u64, later: u64, at: String },
@@ -120,11 +122,17 @@ pub enum Fault {
 }
 
 impl Fault {
+    /// Whether it is known of the server and overlooked until it is mended: a row that comes back from a session that has
+    /// ended may go to one that had it live. Both have the same stanza-id, so who merges by that has it once.
+    pub fn is_overlooked(&self) -> bool {
+        matches!(self, Fault::CameBack { .. })
+    }
+
     /// Its kind, for counting.
     pub fn kind(&self) -> &'static str {
         match self {
             Fault::Lost { .. } => "lost",
-            Fault::Duplicated { .. } => "duplicated",
+            Fault::Duplicated { .. } | Fault::CameBack { .. } => "duplicated",
             Fault::Reordered { .. } | Fault::Disagreed { .. } => "reordered",
             Fault::Leaked { .. } => "leaked",
             Fault::Unknown { .. } => "unknown",
@@ -137,6 +145,7 @@ impl fmt::Display for Fault {
         match self {
             Fault::Lost { id, at } => write!(f, "{id} is lost at {at}"),
             Fault::Duplicated { id, at } => write!(f, "{id} came more than once to {at}"),
+            Fault::CameBack { id, at } => write!(f, "{id} came back to {at}, which had it"),
             Fault::Reordered { earlier, later, at } => write!(f, "{earlier} came after {later} to {at}"),
             Fault::Disagreed { one, other, devices: [a, b] } => {
                 write!(f, "{a} and {b} saw {one} and {other} in different orders")
@@ -255,7 +264,9 @@ impl<'a> Judge<'a> {
                 if seen.known.insert(*id) {
                     seen.received.push((*id, place));
                 }
-                if !same || again && !self.came_back(account, *id) {
+                if again && same && self.came_back(account, *id) {
+                    self.faults.insert(Fault::CameBack { id: *id, at: device.clone() });
+                } else if again || !same {
                     self.faults.insert(Fault::Duplicated { id: *id, at: device.clone() });
                 }
             }
@@ -284,8 +295,7 @@ impl<'a> Judge<'a> {
         }
     }
 
-    /// Whether a session has ended since the message was sent: what it had not acknowledged goes to others, who may have
-    /// had a copy. Under the same id they can tell.
+    /// Whether a session has ended since the message was sent: what it had not acknowledged goes to others.
     fn came_back(&self, account: &str, id: u64) -> bool {
         let sent = self.messages.get(&id).map_or(0, |message| message.sent);
         self.ended.get(account).is_some_and(|places| places.iter().any(|place| *place > sent))

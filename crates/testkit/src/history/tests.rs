@@ -61,6 +61,11 @@ fn a_second_copy_is_seen_on_one_device_and_under_another_id() {
     assert_eq!(faults(&twice), [Fault::Duplicated { id: 1, at: "j".into() }]);
     let other = Event::Received { account: "juliet".into(), device: "k".into(), id: 1, stanza_id: "other".into() };
     assert_eq!(faults(&[sent(1), received("j", 1), other]), [Fault::Duplicated { id: 1, at: "k".into() }]);
+    // What comes back from another session is a fault of its own name.
+    let ended = Event::Ended { account: "juliet".into() };
+    let back = [sent(1), received("j", 1), ended.clone(), received("j", 1)];
+    assert_eq!(faults(&back), [Fault::CameBack { id: 1, at: "j".into() }]);
+    assert_eq!(faults(&[ended, sent(1), received("j", 1), received("j", 1)]), faults(&twice));
     // In a new session, under the same id, a device can tell it.
     let began = Event::Began { device: "j".into() };
     assert_eq!(faults(&[sent(1), received("j", 1), began, received("j", 1)]), []);

@@ -8,7 +8,7 @@ mod device;
 mod world;
 
 use std::time::{Duration, Instant};
-use testkit::history::judge;
+use testkit::history::{Fault, judge};
 use world::World;
 
 /// Steps of one run.
@@ -29,6 +29,7 @@ struct Seen {
     kills: usize,
     resumed: usize,
     again: usize,
+    overlooked: usize,
 }
 
 fn run(seed: u64, seen: &mut Seen) -> Vec<String> {
@@ -45,7 +46,9 @@ fn run(seed: u64, seen: &mut Seen) -> Vec<String> {
     seen.kills += world.kills;
     seen.resumed += world.resumed;
     seen.again += world.again;
-    judge(&world.history).iter().map(|fault| format!("{}: {fault}", fault.kind())).collect()
+    let (overlooked, faults): (Vec<Fault>, Vec<Fault>) = judge(&world.history).into_iter().partition(Fault::is_overlooked);
+    seen.overlooked += overlooked.len();
+    faults.iter().map(|fault| format!("{}: {fault}", fault.kind())).collect()
 }
 
 #[test]

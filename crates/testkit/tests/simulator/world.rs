@@ -86,18 +86,19 @@ impl World {
     pub(crate) fn step(&mut self) {
         let place = self.any();
         match self.chance(1000) {
-            0..100 => self.come(place),
-            100..115 => self.go(place),
-            115..130 => self.cut(place),
-            130..430 => self.say(place),
-            430..480 => self.devices[place].read_archive(),
-            480..490 => self.look(place),
-            490..530 => self.hold_or_release(),
-            530..540 => self.fail(),
-            540..543 => self.kill(),
-            543..546 => self.restart(),
-            546..560 => self.pass(),
-            560..780 => self.up(place),
+            0..140 => self.come(place),
+            140..150 => self.go(place),
+            150..170 => self.cut(place),
+            170..420 => self.say(place),
+            420..460 => self.devices[place].read_archive(),
+            460..470 => self.look(place),
+            470..480 => self.hold(),
+            480..540 => self.release(),
+            540..550 => self.fail(),
+            550..551 => self.kill(),
+            551..552 => self.restart(),
+            552..570 => self.pass(),
+            570..780 => self.up(place),
             _ => self.down(place),
         }
         let (runtime, _) = self.server();
@@ -224,7 +225,7 @@ impl World {
     }
 
     fn up(&mut self, place: usize) {
-        let most = self.chance(12);
+        let most = self.chance(30);
         self.carry_up(place, most);
     }
 
@@ -270,7 +271,7 @@ impl World {
 
     /// Carries what is on its way to the device, and lets it read.
     fn down(&mut self, place: usize) {
-        let (written, read) = (self.chance(20), self.chance(20));
+        let (written, read) = (self.chance(30), self.chance(30));
         self.carry_down(place, written, read);
     }
 
@@ -307,13 +308,15 @@ impl World {
         }
     }
 
-    fn hold_or_release(&mut self) {
-        if self.is_held {
-            self.faulty.release();
-        } else {
-            self.faulty.hold();
-        }
-        self.is_held = !self.is_held;
+    /// From now on commits are slow: none is finished.
+    fn hold(&mut self) {
+        self.faulty.hold();
+        self.is_held = true;
+    }
+
+    fn release(&mut self) {
+        self.faulty.release();
+        self.is_held = false;
     }
 
     /// A commit fails, and its senders are told. Only if it is asked for: an `<a/>` that counts a refused stanza may overtake
@@ -344,8 +347,7 @@ impl World {
 
     /// The server is stopped in order and started again.
     fn restart(&mut self) {
-        self.faulty.release();
-        self.is_held = false;
+        self.release();
         let (runtime, server) = self.process.take().expect("there is a process");
         for device in &mut self.devices {
             if let Some(wire) = device.wire.take() {
@@ -372,8 +374,7 @@ impl World {
 
     /// Everybody comes back and reads everything; then each account's archive is read by somebody new.
     pub(crate) fn finish(&mut self) {
-        self.faulty.release();
-        self.is_held = false;
+        self.release();
         self.settle();
         for place in 0..self.devices.len() {
             self.come(place);
