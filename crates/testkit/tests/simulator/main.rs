@@ -46,7 +46,8 @@ fn run(seed: u64, seen: &mut Seen) -> Vec<String> {
     seen.kills += world.kills;
     seen.resumed += world.resumed;
     seen.again += world.again;
-    let (overlooked, faults): (Vec<Fault>, Vec<Fault>) = judge(&world.history).into_iter().partition(Fault::is_overlooked);
+    let (overlooked, faults): (Vec<Fault>, Vec<Fault>) =
+        judge(&world.history).into_iter().partition(Fault::is_overlooked);
     seen.overlooked += overlooked.len();
     faults.iter().map(|fault| format!("{}: {fault}", fault.kind())).collect()
 }
