@@ -69,6 +69,24 @@ async def archive_metadata_and_fields(scene):
 
 
 @case(needs="0313")
+async def archive_by_words(scene):
+    romeo = await scene.person("romeo")
+    juliet = await scene.person("juliet")
+    said = [romeo.post(juliet.boundjid.bare, body(word)) for word in ("Nightingale", "lark", "the nightingale again")]
+    for text in said:
+        await juliet.message(text)
+    answer = await juliet.ask(
+        "set",
+        "<query xmlns='urn:xmpp:mam:2' queryid='words'><x xmlns='jabber:x:data' type='submit'>"
+        "<field var='FORM_TYPE' type='hidden'><value>urn:xmpp:mam:2</value></field>"
+        "<field var='{urn:xmpp:fulltext:0}fulltext'><value>nightingale</value></field></x></query>",
+    )
+    assert answer.find("{urn:xmpp:mam:2}fin").get("complete") == "true"
+    found = [s["mam_result"]["forwarded"]["stanza"]["body"] for s in juliet.seen if s.name == "message" and s["mam_result"]["id"]]
+    assert found == [said[0], said[2]], found
+
+
+@case(needs="0313")
 async def what_was_read_offline_is_archived_once(scene):
     romeo = await scene.person("romeo")
     jid = await scene.account("juliet")

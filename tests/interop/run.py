@@ -16,6 +16,7 @@ import cases_login  # noqa: F401
 import cases_messages  # noqa: F401
 import cases_node  # noqa: F401
 import cases_presence  # noqa: F401
+import cases_pubsub  # noqa: F401
 import cases_push  # noqa: F401
 import cases_queries  # noqa: F401
 import cases_roster  # noqa: F401

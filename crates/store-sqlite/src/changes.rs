@@ -133,6 +133,17 @@ impl Changes<'_> {
             Condition::AccountAbsent(owner) => Ok(!self.account_exists(owner)?),
             Condition::MapExists(table, owner, key) => self.row_exists(table.0, owner, key),
             Condition::MapAbsent(table, owner, key) => Ok(!self.row_exists(table.0, owner, key)?),
+            Condition::MapBegins(table, owner, key, begins) => {
+                let Some(owner) = self.numbers.known_owner(self.connection, owner)? else { return Ok(true) };
+                let table = self.numbers.table(self.connection, "map", table.0)?;
+                let sql = "SELECT value FROM maps WHERE owner = ?1 AND tbl = ?2 AND key = ?3";
+                let mut statement = self.connection.prepare_cached(sql)?;
+                let mut rows = statement.query(params![owner, table, key])?;
+                match rows.next()? {
+                    Some(row) => Ok(row.get_ref(0)?.as_blob()?.starts_with(begins)),
+                    None => Ok(true),
+                }
+            }
             Condition::MapFewerThan(table, owner, limit) => {
                 let Some(owner) = self.numbers.known_owner(self.connection, owner)? else { return Ok(*limit > 0) };
                 let table = self.numbers.table(self.connection, "map", table.0)?;

@@ -48,11 +48,12 @@ impl Random {
     }
 
     fn condition(&mut self) -> Condition {
-        match self.below(5) {
+        match self.below(6) {
             0 => Condition::AccountExists(self.owner()),
             1 => Condition::AccountAbsent(self.owner()),
             2 => Condition::MapExists(self.of(&MAPS), self.owner(), self.key()),
             3 => Condition::MapAbsent(self.of(&MAPS), self.owner(), self.key()),
+            4 => Condition::MapBegins(self.of(&MAPS), self.owner(), self.key(), vec![self.below(256) as u8].into()),
             _ => Condition::MapFewerThan(self.of(&MAPS), self.owner(), self.below(4) as u64),
         }
     }

@@ -31,7 +31,9 @@ fn check_condition(condition: &Condition) -> Result<(), StoreError> {
         Condition::AccountExists(owner) | Condition::AccountAbsent(owner) | Condition::MapFewerThan(_, owner, _) => {
             key(owner)
         }
-        Condition::MapExists(_, owner, row) | Condition::MapAbsent(_, owner, row) => key(owner).and_then(|()| key(row)),
+        Condition::MapExists(_, owner, row)
+        | Condition::MapAbsent(_, owner, row)
+        | Condition::MapBegins(_, owner, row, _) => key(owner).and_then(|()| key(row)),
     }
 }
 

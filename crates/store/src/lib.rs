@@ -143,6 +143,8 @@ pub enum Condition {
     MapExists(MapTable, Box<str>, Box<str>),
     /// The row does not exist.
     MapAbsent(MapTable, Box<str>, Box<str>),
+    /// The row does not exist, or its value begins with these bytes.
+    MapBegins(MapTable, Box<str>, Box<str>, Bytes),
     /// The owner has fewer rows than this in the table.
     MapFewerThan(MapTable, Box<str>, u64),
 }

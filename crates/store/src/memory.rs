@@ -285,6 +285,10 @@ impl State {
             Condition::AccountAbsent(owner) => !account(owner),
             Condition::MapExists(table, owner, key) => row(*table, owner, key),
             Condition::MapAbsent(table, owner, key) => !row(*table, owner, key),
+            Condition::MapBegins(table, owner, key, begins) => self
+                .map(*table, owner)
+                .and_then(|map| map.rows.get(key))
+                .is_none_or(|row| row.value.starts_with(begins)),
             Condition::MapFewerThan(table, owner, count) => {
                 (self.map(*table, owner).map_or(0, |map| map.rows.len()) as u64) < *count
             }

@@ -15,7 +15,7 @@
 //!   [`mam`]: message archives (XEP-0313, XEP-0441). [`offline`]: flexible offline messages (XEP-0013).
 //!   [`notify`]: which chats notify (XEP-0492). [`ping`]: ping (XEP-0199).
 //! - [`private`]: private XML storage (XEP-0049). [`push`]: push notifications (XEP-0357).
-//!   [`pubsub`], [`pubsub_config`]: publish-subscribe (XEP-0060).
+//!   [`pubsub`], [`pubsub_config`], [`pubsub_options`]: publish-subscribe (XEP-0060).
 //!   [`register`]: in-band registration (XEP-0077).
 //!   [`reports`]: reports with a block (XEP-0377). [`roster`]: roster (RFC 6121 §2). [`rsm`]: result sets (XEP-0059).
 //!   [`stanza_id`]: stanza and origin ids (XEP-0359).
@@ -45,6 +45,7 @@ pub mod ping;
 pub mod private;
 pub mod pubsub;
 pub mod pubsub_config;
+pub mod pubsub_options;
 pub mod push;
 pub mod register;
 pub mod reports;

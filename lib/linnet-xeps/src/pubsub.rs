@@ -65,12 +65,14 @@ named! {
 }
 
 /// An item as it is published (§7.1) or told.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Item {
     /// Its id, if it has been given one.
     pub id: Option<String>,
     /// Its payload: one canonical element; empty where there is none.
     pub payload: bytes::Bytes,
+    /// Who published it, where the node says so (§12.17). What a publisher says himself means nothing (§7.1.2.3).
+    pub publisher: Option<String>,
 }
 
 /// What anybody may ask (namespace `pubsub`).
@@ -262,13 +264,19 @@ fn read_item(node: Node<'_>) -> Result<Item, StanzaError> {
     if children.next().is_some() {
         return Err(error(Condition::BadRequest, "invalid-payload"));
     }
-    Ok(Item { id: attr(node, "id").filter(|id| !id.is_empty()), payload: payload.unwrap_or_default() })
+    let id = attr(node, "id").filter(|id| !id.is_empty());
+    Ok(Item { id, payload: payload.unwrap_or_default(), publisher: None })
 }
 
 impl Item {
+    /// An item with an id.
+    pub fn new(id: impl Into<String>, payload: bytes::Bytes) -> Item {
+        Item { id: Some(id.into()), payload, publisher: None }
+    }
+
     /// Writes `<item/>` in the namespace of its parent.
     pub fn write(&self, space: &str, out: &mut Writer) {
-        out.open("item", space).attr_opt("id", self.id.as_deref());
+        out.open("item", space).attr_opt("id", self.id.as_deref()).attr_opt("publisher", self.publisher.as_deref());
         if !self.payload.is_empty() {
             write_foreign(&self.payload, out);
         }
@@ -301,7 +309,7 @@ mod tests {
     #[test]
     fn requests_are_read() {
         let publish = read("<publish node='n'><item id='1'><a xmlns='urn:a'/></item></publish>", true).unwrap();
-        let item = Item { id: Some("1".into()), payload: "<a xmlns='urn:a'/>".into() };
+        let item = Item::new("1", "<a xmlns='urn:a'/>".into());
         assert_eq!(publish, Request::Publish { node: "n".into(), items: vec![item], options: None });
         let retract = read("<retract node='n' notify='1'><item id='1'/></retract>", true).unwrap();
         assert_eq!(retract, Request::Retract { node: "n".into(), notify: true, ids: vec!["1".into()] });

@@ -1,5 +1,4 @@
-//! The configuration of a pubsub node (XEP-0060 §8.2, §16.4.4), the options of a subscription (§16.4.2) and a node's
-//! meta-data (§16.4.5), as forms.
+//! The configuration of a pubsub node (XEP-0060 §8.2, §16.4.4) and a node's meta-data (§16.4.5), as forms.
 
 use crate::{
     forms::{Field, FieldType, Form, FormType},
@@ -48,6 +47,18 @@ named! {
     }
 }
 
+named! {
+    /// Whose address stands with an item (§12.17).
+    ItemReply {
+        /// Nobody's.
+        None = "none",
+        /// That of the node's owner, whom everybody knows anyway: none is written.
+        Owner = "owner",
+        /// That of its publisher.
+        Publisher = "publisher",
+    }
+}
+
 /// A node's configuration.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Config {
@@ -91,6 +102,8 @@ pub struct Config {
     pub max_payload: u64,
     /// When the last item is sent.
     pub send_last: SendLast,
+    /// Whose address stands with items.
+    pub item_reply: ItemReply,
 }
 
 impl Config {
@@ -160,6 +173,13 @@ impl Config {
                 SendLast::name,
                 self.send_last,
             ))
+            .field(choice(
+                "pubsub#itemreply",
+                "Whose address stands with an item",
+                ItemReply::ALL,
+                ItemReply::name,
+                self.item_reply,
+            ))
     }
 
     /// Changes what a form says. Fails with not-acceptable where a value is not allowed or, if `strict`, where a field is
@@ -204,6 +224,7 @@ impl Config {
                 "pubsub#send_last_published_item" => {
                     self.send_last = SendLast::named(value).ok_or_else(|| bad_value(var))?
                 }
+                "pubsub#itemreply" => self.item_reply = ItemReply::named(value).ok_or_else(|| bad_value(var))?,
                 _ if strict => return Err(not_acceptable(&format!("{var} is not known here"))),
                 _ => {}
             }
@@ -228,41 +249,6 @@ fn read_number(var: &str, value: &str) -> Result<u64, StanzaError> {
 
 fn bad_value(var: &str) -> StanzaError {
     not_acceptable(&format!("{var} has a value that is not allowed"))
-}
-
-/// The options of a subscription.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Options {
-    /// Whether notifications are wanted at present.
-    pub deliver: bool,
-}
-
-impl Options {
-    /// The form that subscribers fill in.
-    pub fn form(self) -> Form {
-        Form::of(FormType::Form, ns::PUBSUB_SUBSCRIBE_OPTIONS).field(
-            Field::new(FieldType::Boolean, "pubsub#deliver").label("Deliver notifications").value(if self.deliver {
-                "1"
-            } else {
-                "0"
-            }),
-        )
-    }
-
-    /// What a form says: bad-request with invalid-options where that is not known (§6.3.5).
-    pub fn apply(&mut self, form: &Form) -> Result<(), StanzaError> {
-        for var in form.fields.iter().filter_map(|field| field.var.as_deref()) {
-            match var {
-                "FORM_TYPE" => {}
-                "pubsub#deliver" => {
-                    let invalid = |_| error(Condition::BadRequest, "invalid-options");
-                    self.deliver = form.boolean(var).map_err(invalid)?.unwrap_or(true);
-                }
-                _ => return Err(error(Condition::BadRequest, "invalid-options")),
-            }
-        }
-        Ok(())
-    }
 }
 
 /// What service discovery tells of a node (§5.4).

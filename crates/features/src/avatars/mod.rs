@@ -258,7 +258,7 @@ pub(crate) fn take(turn: &mut Turn<'_>, vcard: Bytes) -> Result<Bytes, StanzaErr
                 root.child("PHOTO", ns::VCARD).is_some_and(|photo| photo.child("EXTVAL", ns::VCARD).is_some());
             if !is_elsewhere && matches!(Avatar::latest(turn), Avatar::Shown { .. }) {
                 let id = format!("{:016x}", turn.kernel.unique());
-                let item = Item { id: Some(id), payload: Metadata::default().to_bytes() };
+                let item = Item::new(id, Metadata::default().to_bytes());
                 pubsub::store(turn, ns::AVATAR_METADATA, &item, config::open())?;
                 show(turn, Avatar::Disabled);
             }
@@ -278,7 +278,7 @@ fn publish(turn: &mut Turn<'_>, photo: &Photo) -> Result<(), StanzaError> {
     let bytes = u32::try_from(photo.image.len()).unwrap_or(u32::MAX);
     let info = Info { id: id.clone(), bytes, media_type, width: None, height: None, url: None };
     let metadata = Metadata { infos: vec![info] };
-    let item = |payload| Item { id: Some(id.clone()), payload };
+    let item = |payload| Item::new(&id, payload);
     pubsub::store(turn, ns::AVATAR_DATA, &item(data.to_bytes()), config::open())?;
     pubsub::store(turn, ns::AVATAR_METADATA, &item(metadata.to_bytes()), config::open())?;
     show(turn, Avatar::of(&metadata));

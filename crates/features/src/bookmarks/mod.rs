@@ -79,7 +79,7 @@ pub(crate) fn items_changed(turn: &mut Turn<'_>, node: &Node, change: &Change<'_
 
 /// §5.3.1: the list says what the items say.
 fn write_list(turn: &mut Turn<'_>, list: &Storage) -> Result<(), StanzaError> {
-    let item = Item { id: Some(LIST_ID.into()), payload: list.to_bytes() };
+    let item = Item::new(LIST_ID, list.to_bytes());
     pubsub::store(turn, ns::BOOKMARKS_STORAGE, &item, of_node(ns::BOOKMARKS_STORAGE))
 }
 
@@ -111,7 +111,7 @@ fn take(turn: &mut Turn<'_>, list: &Storage) -> Result<(), StanzaError> {
         match difference {
             Difference::Publish(bookmark) => {
                 let kept = after.renewed(bookmark);
-                let item = Item { id: Some(kept.id.clone()), payload: kept.bookmark.to_item() };
+                let item = Item::new(&kept.id, kept.bookmark.to_item());
                 pubsub::store(turn, ns::BOOKMARKS, &item, of_node(ns::BOOKMARKS))?;
                 after.put(kept);
             }

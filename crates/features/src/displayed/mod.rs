@@ -29,7 +29,7 @@ fn take(turn: &mut Turn<'_>, stanza: &mut Arc<Stanza>) -> Result<Onward, Refusal
     let Some(node) = stanza.child("displayed", ns::DISPLAYED) else { return Ok(Onward::Forward) };
     if let (Some(to), false) = (&stanza.to, stanza.ty == Type::Error) {
         Displayed::read(node)?;
-        let item = Item { id: Some(to.as_str().into()), payload: node.to_bytes(linnet_xmpp::ns::CLIENT) };
+        let item = Item::new(to.as_str(), node.to_bytes(linnet_xmpp::ns::CLIENT));
         pubsub::store(turn, ns::DISPLAYED, &item, pubsub::config::of_node(ns::DISPLAYED))?;
     }
     Arc::make_mut(stanza).edit(|node| node.is("displayed", ns::DISPLAYED), &[]);

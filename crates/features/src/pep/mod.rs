@@ -18,7 +18,7 @@ use kernel::{
     Attached, Feature, Hook, Turn,
     hooks::{Notice, Xep},
 };
-use linnet_xeps::pubsub_config::SendLast;
+use linnet_xeps::{pubsub_config::SendLast, pubsub_options::Shows};
 use linnet_xmpp::{
     Jid, Stanza,
     stanza::{Kind, Type},
@@ -64,6 +64,8 @@ enum Word {
     Wants(Interests),
     /// To a contact: from now on he sees this account.
     Approved,
+    /// To a subscriber: the stanza is a notification for sessions that show one of these.
+    While(Shows),
 }
 
 fn wants(session: &Attached, node: &str) -> bool {
@@ -73,6 +75,11 @@ fn wants(session: &Attached, node: &str) -> bool {
 /// Tells contacts what happened to a node, where they want to know.
 pub(crate) fn tell(turn: &mut Turn<'_>, stanza: &Stanza, node: &str, contacts: Vec<Jid>) {
     turn.emit_with(stanza.clone(), contacts, Arc::new(Word::Event(node.into())));
+}
+
+/// Tells a subscriber, as long as he shows what he said (XEP-0060 §16.4.2).
+pub(crate) fn tell_while(turn: &mut Turn<'_>, stanza: &Stanza, shows: Shows, subscriber: Jid) {
+    turn.emit_with(stanza.clone(), vec![subscriber], Arc::new(Word::While(shows)));
 }
 
 /// Tells the account's own sessions that want to know.
@@ -131,6 +138,12 @@ pub(crate) fn approved(turn: &mut Turn<'_>, contact: &Jid) {
     }
 }
 
+/// What an available session shows; `None`: that it is there.
+fn show(session: &Attached) -> Option<String> {
+    let node = session.presence.as_ref()?.child("show", linnet_xmpp::ns::CLIENT)?;
+    Some(node.text().into_owned())
+}
+
 /// What another account says.
 fn notice(turn: &mut Turn<'_>, notice: &Notice) -> bool {
     let Some(word) = notice.downcast_ref::<Word>() else { return false };
@@ -139,6 +152,14 @@ fn notice(turn: &mut Turn<'_>, notice: &Notice) -> bool {
         Word::Event(node) => {
             let stanza = turn.stanza.clone();
             for session in account.sessions.iter().filter(|session| wants(session, node)) {
+                turn.deliver(session, stanza.clone(), Some(session.session.address.clone()));
+            }
+        }
+        Word::While(shows) => {
+            let stanza = turn.stanza.clone();
+            let resource = stanza.to.as_ref().and_then(Jid::resource);
+            let is_meant = |session: &&Attached| resource.is_none() || session.session.address.resource() == resource;
+            for session in account.available().filter(is_meant).filter(|session| shows.has(show(session).as_deref())) {
                 turn.deliver(session, stanza.clone(), Some(session.session.address.clone()));
             }
         }

@@ -79,7 +79,7 @@ impl<'a> Host<'a> {
 
     /// Whether somebody may read items (§6.5.9). With `authorize` only subscribers and those with an affiliation.
     pub(crate) fn may_read(&self, node: &Node, who: &Jid) -> Result<(), StanzaError> {
-        if self.may_subscribe(node, who)? || node.is_subscribed(who.bare_str()) {
+        if self.may_subscribe(node, who)? || node.is_subscribed(who.bare_str(), self.now()) {
             return Ok(());
         }
         Err(error(Condition::NotAuthorized, "not-subscribed"))
@@ -109,8 +109,17 @@ impl<'a> Host<'a> {
             (Affiliation::Owner | Affiliation::Publisher | Affiliation::PublishOnly, _) => true,
             (Affiliation::Outcast, _) | (_, PublishModel::Publishers) => false,
             (_, PublishModel::Open) => true,
-            (_, PublishModel::Subscribers) => node.is_subscribed(self.actor.bare_str()),
+            (_, PublishModel::Subscribers) => node.is_subscribed(self.actor.bare_str(), self.now()),
         }
+    }
+
+    /// Whether the actor may put items in place of others', and take them away; everybody else only his own (§4.1).
+    pub(crate) fn may_replace(&self, node: &Node) -> bool {
+        self.affiliation(node, self.actor) == Affiliation::Owner
+    }
+
+    fn now(&self) -> std::time::SystemTime {
+        self.kernel.context.now()
     }
 
     fn relation(&self, who: &Jid) -> Relation {

@@ -26,15 +26,14 @@ pub(super) fn owners(turn: &Turn<'_>, node: &Node) -> Vec<Jid> {
     owners.map(|(jid, _)| jid.clone()).collect()
 }
 
-/// Asks the owners whether somebody may subscribe.
-pub(super) fn ask(turn: &mut Turn<'_>, node: &Node, jid: &Jid) {
+/// Asks owners whether somebody may subscribe.
+pub(super) fn ask(turn: &mut Turn<'_>, node: &Node, jid: &Jid, owners: Vec<Jid>) {
     let form = Form::of(FormType::Form, ns::PUBSUB_SUBSCRIBE_AUTHORIZATION)
         .title("A wish to subscribe")
         .field(Field::new(FieldType::TextSingle, "pubsub#node").label("Node").value(&*node.name))
         .field(Field::new(FieldType::JidSingle, "pubsub#subscriber_jid").label("Subscriber").value(jid.as_str()))
         .field(Field::new(FieldType::Boolean, "pubsub#allow").label("Allow it?").value("false"));
     let stanza = notify::message(turn, Type::Normal, form.to_bytes());
-    let owners = owners(turn, node);
     turn.emit(stanza, owners);
 }
 
@@ -63,11 +62,11 @@ pub(crate) fn answered(turn: &mut Turn<'_>) -> Result<bool, StanzaError> {
 /// Gives subscriptions other states in an owner's name, and tells the subscribers (§12.2).
 pub(super) fn change(turn: &mut Turn<'_>, node: &Node, changes: &[(Jid, SubscriptionState)]) {
     use super::document::Subscription;
-    use linnet_xeps::pubsub_config::Options;
+    use linnet_xeps::pubsub_options::Options;
 
     let mut new = Node::clone(node);
     for (jid, state) in changes {
-        let options = node.subscription(jid).map_or(Options { deliver: true }, |one| one.options);
+        let options = node.subscription(jid).map_or_else(Options::default, |one| one.options);
         new.subscriptions.retain(|one| one.jid != *jid);
         if *state != SubscriptionState::None {
             new.subscriptions.push(Subscription { jid: jid.clone(), state: *state, options });

@@ -4,7 +4,7 @@ use super::{access::Host, limits};
 use linnet_xeps::{
     forms::{Form, FormType},
     ns, pubsub,
-    pubsub_config::{AccessModel, Config, PublishModel, SendLast},
+    pubsub_config::{AccessModel, Config, ItemReply, PublishModel, SendLast},
 };
 use linnet_xmpp::{StanzaError, stanza::Condition};
 
@@ -66,6 +66,7 @@ pub(crate) fn of_service() -> Config {
         headlines: true,
         max_payload: limits::PAYLOAD_BYTES,
         send_last: SendLast::OnSubscription,
+        item_reply: ItemReply::None,
     }
 }
 

@@ -1,6 +1,6 @@
 //! What service discovery tells of services, accounts and nodes (XEP-0060 §5.1 to §5.5).
 
-use super::{access::Host, document::Node, items};
+use super::{access::Host, document::Node, items, pending};
 use crate::discovery;
 use bytes::Bytes;
 use kernel::{
@@ -19,6 +19,7 @@ use linnet_xmpp::{StanzaError, stanza::Condition};
 macro_rules! features {
     ($($more:literal),*) => {
         &[
+            "http://jabber.org/protocol/commands",
             "http://jabber.org/protocol/pubsub",
             "http://jabber.org/protocol/pubsub#access-authorize",
             "http://jabber.org/protocol/pubsub#access-open",
@@ -29,8 +30,10 @@ macro_rules! features {
             "http://jabber.org/protocol/pubsub#create-nodes",
             "http://jabber.org/protocol/pubsub#delete-items",
             "http://jabber.org/protocol/pubsub#delete-nodes",
+            "http://jabber.org/protocol/pubsub#get-pending",
             "http://jabber.org/protocol/pubsub#instant-nodes",
             "http://jabber.org/protocol/pubsub#item-ids",
+            "http://jabber.org/protocol/pubsub#leased-subscription",
             "http://jabber.org/protocol/pubsub#manage-subscriptions",
             "http://jabber.org/protocol/pubsub#member-affiliation",
             "http://jabber.org/protocol/pubsub#meta-data",
@@ -110,6 +113,7 @@ pub(super) async fn items(ask: Ask) -> Result<Bytes, StanzaError> {
     };
     match question.node.as_deref() {
         None => Ok(Items { node: None, items: visible }.to_bytes()),
+        Some(ns::COMMANDS) => Ok(pending::items(&ask).to_bytes()),
         Some(name) => Ok(items::names(&ask, name).await?.to_bytes()),
     }
 }

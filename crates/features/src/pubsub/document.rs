@@ -9,8 +9,9 @@ use bytes::Bytes;
 use kernel::{Turn, account::Document, hooks::Source};
 use linnet_xeps::{
     ns,
-    pubsub::{Affiliation, SubscriptionState},
-    pubsub_config::{AccessModel, Config, Options, PublishModel, SendLast},
+    pubsub::{Affiliation, Item, SubscriptionState},
+    pubsub_config::{AccessModel, Config, ItemReply, PublishModel, SendLast},
+    pubsub_options::{Expire, Options, Shows},
 };
 use linnet_xmpp::Jid;
 use std::{
@@ -25,7 +26,7 @@ use std::{
 use store::{MapRow, MapTable, Write};
 
 /// Nodes by name.
-const NODES: MapTable = MapTable("pubsub-nodes");
+pub(super) const NODES: MapTable = MapTable("pubsub-nodes");
 /// Items by node and id.
 const ITEMS: MapTable = MapTable("pubsub-items");
 
@@ -99,8 +100,14 @@ impl Nodes {
 
     /// Keeps a node as it is now, in memory and in the store, beside what the turn has changed before.
     pub(crate) fn put(turn: &mut Turn<'_>, node: Node) -> Arc<Node> {
-        let (node, owner) = (Arc::new(node), turn.account.address.as_str().into());
-        turn.write(Write::MapPut { table: NODES, owner, key: node.name.clone(), second: None, value: node.encode() });
+        let (node, owner) = (Arc::new(node), turn.account.address.as_str());
+        turn.write(Write::MapPut {
+            table: NODES,
+            owner: owner.into(),
+            key: node.name.clone(),
+            second: node.expires().then(|| bucket(owner, &node.name).into()),
+            value: node.encode(),
+        });
         let mut nodes = Nodes::clone(&Nodes::latest(turn));
         nodes.0.insert(node.name.clone(), node.clone());
         turn.set(nodes);
@@ -135,10 +142,22 @@ impl Node {
         self.subscriptions.iter().find(|subscription| subscription.jid == *jid)
     }
 
+    /// The subscriptions in force.
+    pub(crate) fn in_force(&self, now: SystemTime) -> impl Iterator<Item = &Subscription> {
+        let is =
+            move |one: &&Subscription| one.state == SubscriptionState::Subscribed && !one.options.expire.is_over(now);
+        self.subscriptions.iter().filter(is)
+    }
+
     /// Whether one of somebody's addresses has a subscription in force.
-    pub(crate) fn is_subscribed(&self, bare: &str) -> bool {
-        let is = |one: &Subscription| one.state == SubscriptionState::Subscribed && one.jid.bare_str() == bare;
-        self.subscriptions.iter().any(is)
+    pub(crate) fn is_subscribed(&self, bare: &str, now: SystemTime) -> bool {
+        self.in_force(now).any(|one| one.jid.bare_str() == bare)
+    }
+
+    /// Whether it has something whose time will be over.
+    fn expires(&self) -> bool {
+        let ends = |one: &Subscription| matches!(one.options.expire, Expire::At(_));
+        self.config.expire_seconds != Config::MAX || self.subscriptions.iter().any(ends)
     }
 
     pub(crate) fn set_affiliation(&mut self, bare: &Jid, affiliation: Affiliation) {
@@ -180,7 +199,8 @@ impl Node {
         out = [&config.title, &config.description, &config.ty, &config.language]
             .iter()
             .fold(out, |out, text| out.text(text));
-        out = out.byte(config.access as u8).byte(config.publish as u8).byte(config.send_last as u8).number(bits);
+        out = out.byte(config.access as u8).byte(config.publish as u8).byte(config.send_last as u8);
+        out = out.byte(config.item_reply as u8).number(bits);
         out = [config.max_items, config.expire_seconds, config.max_payload]
             .iter()
             .fold(out, |out, value| out.number(*value));
@@ -191,13 +211,20 @@ impl Node {
             .iter()
             .fold(out, |out, (jid, affiliation)| out.text(jid.as_str()).byte(*affiliation as u8));
         out = out.number(self.subscriptions.len() as u64);
-        let subscription = |out: Encoder, one: &Subscription| {
-            out.text(one.jid.as_str()).byte(one.state as u8).byte(u8::from(one.options.deliver))
+        let subscription = |mut out: Encoder, one: &Subscription| {
+            let Options { deliver, digest, digest_ms, expire, shows } = one.options;
+            let end = match expire {
+                Expire::Never => NEVER,
+                Expire::Presence => PRESENCE,
+                Expire::At(end) => seconds(end),
+            };
+            out = out.text(one.jid.as_str()).byte(one.state as u8).byte(u8::from(deliver)).byte(u8::from(digest));
+            out.number(digest_ms).number(end).byte(shows.0)
         };
         self.subscriptions.iter().fold(out, subscription).finish()
     }
 
-    fn decode(row: &MapRow) -> Option<Node> {
+    pub(super) fn decode(row: &MapRow) -> Option<Node> {
         let mut value = Decoder(&row.value);
         if value.byte()? != VERSION {
             return None;
@@ -209,6 +236,7 @@ impl Node {
         let access = *AccessModel::ALL.get(usize::from(value.byte()?))?;
         let publish = *PublishModel::ALL.get(usize::from(value.byte()?))?;
         let send_last = *SendLast::ALL.get(usize::from(value.byte()?))?;
+        let item_reply = *ItemReply::ALL.get(usize::from(value.byte()?))?;
         let bits = value.number()?;
         let flag = |at: u32| bits & 1 << at != 0;
         let [max_items, expire_seconds, max_payload] = [value.number()?, value.number()?, value.number()?];
@@ -234,6 +262,7 @@ impl Node {
             headlines: flag(8),
             max_payload,
             send_last,
+            item_reply,
         };
         let mut node = Node::new(&row.key, creator, created, config);
         node.affiliations = list(&mut value, |value| {
@@ -242,7 +271,14 @@ impl Node {
         node.subscriptions = list(&mut value, |value| {
             let jid = Jid::parse(value.text()?).ok()?;
             let state = *SubscriptionState::ALL.get(usize::from(value.byte()?))?;
-            Some(Subscription { jid, state, options: Options { deliver: value.byte()? != 0 } })
+            let (deliver, digest, digest_ms) = (value.byte()? != 0, value.byte()? != 0, value.number()?);
+            let expire = match value.number()? {
+                NEVER => Expire::Never,
+                PRESENCE => Expire::Presence,
+                end => Expire::At(UNIX_EPOCH + Duration::from_secs(end)),
+            };
+            let options = Options { deliver, digest, digest_ms, expire, shows: Shows(value.byte()?) };
+            Some(Subscription { jid, state, options })
         })?;
         Some(node)
     }
@@ -250,6 +286,20 @@ impl Node {
 
 /// The form in which nodes are stored.
 const VERSION: u8 = 1;
+
+/// In place of the moment at which a subscription ends.
+const NEVER: u64 = u64::MAX;
+const PRESENCE: u64 = u64::MAX - 1;
+
+/// The buckets in which nodes are found that have something whose time will be over.
+pub(super) fn bucket_named(number: u8) -> String {
+    format!("{number:02x}")
+}
+
+fn bucket(owner: &str, node: &str) -> String {
+    let bytes = owner.bytes().chain(node.bytes());
+    bucket_named(bytes.fold(0u8, |sum, byte| sum.wrapping_mul(31).wrapping_add(byte)))
+}
 
 fn list<T>(value: &mut Decoder<'_>, mut one: impl FnMut(&mut Decoder<'_>) -> Option<T>) -> Option<Vec<T>> {
     let count = value.number()?;
@@ -312,6 +362,17 @@ impl Stored {
         Some(Stored { id, publisher, published, payload: row.value.slice_ref(value.bytes()?) })
     }
 
+    /// What the stored form of all items of a publisher begins with.
+    pub(super) fn beginning(publisher: &str) -> Bytes {
+        Encoder::default().byte(VERSION).text(publisher).finish()
+    }
+
+    /// As it is told.
+    pub(crate) fn shown(&self, config: &Config) -> Item {
+        let publisher = (config.item_reply == ItemReply::Publisher).then(|| self.publisher.clone());
+        Item { id: Some(self.id.clone()), payload: self.payload.clone(), publisher }
+    }
+
     /// Whether its time is over.
     pub(crate) fn is_expired(&self, config: &Config, now: SystemTime) -> bool {
         let age = now.duration_since(self.published).unwrap_or_default().as_secs();
@@ -331,8 +392,12 @@ mod tests {
         node.config.groups = vec!["Friends".into()];
         node.config.title = "Title".into();
         node.affiliations.push((jid("c@d"), Affiliation::Outcast));
-        let (state, options) = (SubscriptionState::Pending, Options { deliver: false });
-        node.subscriptions.push(Subscription { jid: jid("c@d/e"), state, options });
+        for expire in [Expire::Never, Expire::Presence, Expire::At(now)] {
+            let (state, options) =
+                (SubscriptionState::Pending, Options { deliver: false, expire, shows: Shows(5), ..Options::default() });
+            node.subscriptions.push(Subscription { jid: jid("c@d/e"), state, options });
+        }
+        assert!(node.expires());
         let row = MapRow { key: "n".into(), sequence: 1, second: None, value: node.encode() };
         let again = Node::decode(&row).unwrap();
         assert_eq!(again.config, node.config);
@@ -341,6 +406,8 @@ mod tests {
 
         let item = Stored { id: "1".into(), publisher: "a@b".into(), published: now, payload: "<a xmlns='b'/>".into() };
         let Write::MapPut { key, value, .. } = item.put(&jid("a@b"), "n") else { panic!("a row") };
+        assert!(value.starts_with(&Stored::beginning("a@b")));
+        assert!(!value.starts_with(&Stored::beginning("a@")) && !value.starts_with(&Stored::beginning("a@bc")));
         assert_eq!(Stored::read("n", &MapRow { key, sequence: 1, second: None, value }), Some(item));
         assert_ne!(item_key("ab", "c"), item_key("a", "bc"));
     }

@@ -8,16 +8,10 @@ use super::{
 };
 use bytes::Bytes;
 use kernel::{Kernel, Turn, hooks::Ask, owner::Owner};
-use linnet_xeps::{
-    Payload,
-    delay::Delay,
-    disco, ns,
-    pubsub::{Item, unsupported},
-    rsm,
-};
+use linnet_xeps::{Payload, delay::Delay, disco, ns, pubsub::unsupported, rsm};
 use linnet_xmpp::{Jid, StanzaError, stanza::Condition, xml::Writer};
 use std::sync::Arc;
-use store::{MapQuery, MapRow, StoreError, Write};
+use store::{MapQuery, MapRow, StoreError};
 
 /// Which items are wanted.
 #[derive(Debug, Default)]
@@ -45,7 +39,7 @@ pub(super) async fn answer(ask: &Ask, name: &str, wanted: Wanted) -> Result<Byte
     let mut out = Writer::new(linnet_xmpp::ns::CLIENT);
     out.open("pubsub", ns::PUBSUB).open("items", ns::PUBSUB).attr("node", name);
     for item in &found.items {
-        Item { id: Some(item.id.clone()), payload: item.payload.clone() }.write(ns::PUBSUB, &mut out);
+        item.shown(&node.config).write(ns::PUBSUB, &mut out);
     }
     out.close();
     if is_paged {
@@ -121,7 +115,8 @@ async fn find(ask: &Ask, node: &Node, wanted: Wanted) -> Result<Found, StanzaErr
     Ok(Found { items: read(kernel, owner, node, query, most).await.map_err(fault)?, count })
 }
 
-/// Reads rows in portions until there are enough, or they are too large together. Those whose time is over are removed.
+/// Reads rows in portions until there are enough, or they are too large together. Those whose time is over are passed over;
+/// `expire` removes them.
 async fn read(
     kernel: &Arc<Kernel>,
     owner: &Jid,
@@ -129,7 +124,7 @@ async fn read(
     mut query: MapQuery,
     most: usize,
 ) -> Result<Vec<Stored>, StoreError> {
-    let (mut items, mut bytes, mut expired) = (Vec::new(), 0, Vec::new());
+    let (mut items, mut bytes) = (Vec::new(), 0);
     'pages: while items.len() < most {
         query.limit = limits::PAGE.min(most - items.len());
         let rows = kernel.store.map_group(items_of(&node.name), owner.as_str(), query.clone()).await?;
@@ -139,10 +134,7 @@ async fn read(
             false => query.after = Some(last.sequence),
         }
         for row in rows {
-            let Some(item) = fresh(kernel, node, &row) else {
-                expired.push(row.key);
-                continue;
-            };
+            let Some(item) = fresh(kernel, node, &row) else { continue };
             bytes += item.payload.len();
             if bytes > limits::ANSWER_BYTES && !items.is_empty() {
                 break 'pages;
@@ -152,10 +144,6 @@ async fn read(
     }
     if query.backwards {
         items.reverse();
-    }
-    if !expired.is_empty() {
-        let remove = |key| Write::MapRemove { table: items_of(&node.name), owner: owner.as_str().into(), key };
-        kernel.apply(Vec::new(), expired.into_iter().map(remove).collect()).await?;
     }
     Ok(items)
 }
@@ -219,8 +207,7 @@ async fn send_one(kernel: &Arc<Kernel>, host: &Jid, name: &str, to: &Jid) -> Res
 
 /// §6.1.7: with the time of its publication.
 fn show(turn: &mut Turn<'_>, node: &Node, item: Stored, to: &Jid) {
-    let payload = if node.config.deliver_payloads { item.payload } else { Bytes::new() };
-    let event = notify::items(&node.name, &[Item { id: Some(item.id), payload }]);
+    let event = notify::items(&node.name, &[notify::told(node, item.shown(&node.config))]);
     let delay = Delay { from: Some(turn.account.address.clone()), stamp: item.published, reason: None };
     let content = [&event[..], &delay.to_bytes()[..]].concat();
     let stanza = notify::message(turn, notify::ty(node), content.into());

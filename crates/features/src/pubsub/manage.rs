@@ -79,7 +79,7 @@ pub(super) fn set_affiliations(
 ) -> Result<Bytes, StanzaError> {
     let host = Host::of(turn);
     let mut node = Node::clone(host.owned(name)?);
-    let mut gone = Vec::new();
+    let mut decided = Vec::new();
     for (jid, affiliation) in changes {
         let bare = jid.bare();
         if host.is_account() && bare == turn.account.address {
@@ -89,10 +89,15 @@ pub(super) fn set_affiliations(
             continue;
         }
         node.set_affiliation(&bare, affiliation);
-        if affiliation == Affiliation::Outcast {
-            gone.extend(
-                node.subscriptions.iter().filter(|one| one.jid.bare_str() == bare.as_str()).map(|one| one.jid.clone()),
-            );
+        // §8.7.4: who is banned loses his subscriptions, and who may read needs no approval any more.
+        let his = node.subscriptions.iter().filter(|one| one.jid.bare_str() == bare.as_str());
+        match affiliation {
+            Affiliation::Outcast => decided.extend(his.map(|one| (one.jid.clone(), SubscriptionState::None))),
+            Affiliation::Owner | Affiliation::Publisher | Affiliation::Member => {
+                let pending = his.filter(|one| one.state == SubscriptionState::Pending);
+                decided.extend(pending.map(|one| (one.jid.clone(), SubscriptionState::Subscribed)));
+            }
+            Affiliation::PublishOnly | Affiliation::None => {}
         }
     }
     let has_owner = node.affiliations.iter().any(|(_, affiliation)| *affiliation == Affiliation::Owner);
@@ -102,7 +107,6 @@ pub(super) fn set_affiliations(
     if node.affiliations.len() > limits::AFFILIATIONS {
         return Err(StanzaError::new(Condition::ResourceConstraint).text("there are too many affiliations"));
     }
-    let gone: Vec<_> = gone.into_iter().map(|jid| (jid, SubscriptionState::None)).collect();
-    authorize::change(turn, &node, &gone);
+    authorize::change(turn, &node, &decided);
     Ok(Bytes::new())
 }

@@ -4,14 +4,17 @@
 //! `access` says who may do what, `document` how nodes and items are kept, `config` what may be set; `nodes`, `publish`,
 //! `items`, `subscribe`, `manage` and `authorize` are the use cases, `notify` tells what happened.
 //!
-//! Not done: collections (XEP-0248), several subscriptions of one address and thus ids of subscriptions, leases, digests,
-//! the command get-pending (owners are asked by message, and see all subscriptions).
+//! `expire` removes what is over, `digest` gathers, `pending` is the command with which owners ask what waits for them.
+//!
+//! Not done: collections (XEP-0248), several subscriptions of one address and thus ids of subscriptions.
 
 pub(crate) mod access;
 pub(crate) mod authorize;
 pub(crate) mod config;
+mod digest;
 pub(crate) mod disco;
 pub(crate) mod document;
+mod expire;
 pub(crate) mod items;
 pub(crate) mod known;
 mod leave;
@@ -19,6 +22,7 @@ pub(crate) mod limits;
 mod manage;
 mod nodes;
 mod notify;
+mod pending;
 mod publish;
 mod subscribe;
 
@@ -33,6 +37,7 @@ use bytes::Bytes;
 use kernel::{
     Feature, Hook, Service, Turn,
     hooks::{Ask, At, Handler, Iq, Refusal, Xep},
+    jobs::Job,
     service::Part,
 };
 use linnet_xeps::{
@@ -48,11 +53,7 @@ use store::Future;
 /// Publish-subscribe.
 pub static FEATURE: Feature = Feature {
     name: "pubsub",
-    xeps: &[Xep {
-        number: 60,
-        version: "1.30.0",
-        note: "without multiple subscriptions of one address, leases, digests and get-pending",
-    }],
+    xeps: &[Xep { number: 60, version: "1.30.0", note: "without several subscriptions of one address" }],
     server_features: &[],
     account_features: disco::ACCOUNT,
     stream_features: &[],
@@ -70,6 +71,15 @@ pub static FEATURE: Feature = Feature {
         Hook::Iq(iq("pubsub", ns::PUBSUB, true, Handler::Later(read))),
         Hook::Iq(iq("pubsub", ns::PUBSUB_OWNER, false, Handler::Now(own))),
         Hook::Iq(iq("pubsub", ns::PUBSUB_OWNER, true, Handler::Now(own))),
+        Hook::Iq(Iq {
+            name: "command",
+            ns: ns::COMMANDS,
+            get: false,
+            set: true,
+            at: &[At::Own, At::Account, At::Service(LABEL)],
+            handler: Handler::Now(pending::answer),
+        }),
+        Hook::Job(Job { name: "pubsub expiry", every: limits::SWEEP, step: expire::step }),
         Hook::Iq(iq("query", ns::DISCO_ITEMS, true, Handler::Later(|ask| Box::pin(disco::items(ask))))),
         Hook::Iq(Iq {
             name: "query",
@@ -147,11 +157,15 @@ fn own(turn: &mut Turn<'_>) -> Result<Bytes, StanzaError> {
     }
 }
 
-/// Messages to the service: answers of owners. Presence means nothing to it.
+/// Messages to the service: answers of owners. Presence: a subscriber who has gone.
 fn receive(turn: &mut Turn<'_>) -> Result<(), Refusal> {
     match turn.stanza.kind {
         Kind::Message if turn.stanza.ty != Type::Error && !authorize::answered(turn)? => {
             Err(StanzaError::new(Condition::ServiceUnavailable).into())
+        }
+        Kind::Presence if turn.stanza.ty == Type::Unavailable => {
+            subscribe::gone(turn);
+            Ok(())
         }
         _ => Ok(()),
     }

@@ -1,19 +1,21 @@
 //! Notifications (XEP-0060 §7.1.2.1, §12): to whom they go, and what is in them. They are sent on by the owner of the
 //! nodes, once what they tell is durable; block lists are asked where they arrive, access when they are sent.
 
-use super::{access::Host, document::Node};
+use super::{access::Host, digest, document::Node};
 use crate::{pep, presence, roster::Roster};
 use bytes::Bytes;
 use kernel::Turn;
 use linnet_xeps::{
     ns,
     pubsub::{Item, SubscriptionState},
+    pubsub_options::Shows,
 };
 use linnet_xmpp::{
     Jid, Stanza,
     stanza::{Kind, Type},
     xml::Writer,
 };
+use std::time::Duration;
 
 /// The content of a notification.
 pub(super) fn event(write: impl FnOnce(&mut Writer)) -> Bytes {
@@ -31,6 +33,11 @@ pub(super) fn items(node: &str, items: &[Item]) -> Bytes {
         items.iter().for_each(|item| item.write(ns::PUBSUB_EVENT, out));
         out.close();
     })
+}
+
+/// An item as subscribers get it.
+pub(super) fn told(node: &Node, item: Item) -> Item {
+    Item { payload: if node.config.deliver_payloads { item.payload } else { Bytes::new() }, ..item }
 }
 
 /// That items are gone.
@@ -61,11 +68,10 @@ pub(super) fn tell(turn: &mut Turn<'_>, node: &Node, event: Bytes) {
         return;
     }
     let host = Host::of(turn);
-    let stanza = message(turn, ty(node), event);
+    let stanza = message(turn, ty(node), event.clone());
     let wants = |jid: &Jid| host.may_read(node, jid).is_ok();
-    let in_force = node.subscriptions.iter().filter(|one| one.state == SubscriptionState::Subscribed);
-    let told = in_force.filter(|one| one.options.deliver && wants(&one.jid)).map(|one| one.jid.clone());
-    let told = presence::unblocked(turn, told.collect());
+    let wanted: Vec<_> = node.in_force(turn.now()).filter(|one| one.options.deliver && wants(&one.jid)).collect();
+    let told = presence::unblocked(turn, wanted.iter().map(|one| one.jid.clone()).collect());
     if host.is_account() {
         // XEP-0060 §9.1: who sees the presence is subscribed; what he wants his client has said. Once is enough.
         let roster = turn.account.document::<Roster>().map(Roster::contacts).unwrap_or_default();
@@ -77,7 +83,18 @@ pub(super) fn tell(turn: &mut Turn<'_>, node: &Node, event: Bytes) {
         }
         pep::tell(turn, &stanza, &node.name, contacts);
     }
-    turn.emit(stanza, told);
+    let shows = |jid: &Jid| wanted.iter().find(|one| one.jid == *jid).map_or(Shows::ALL, |one| one.options.shows);
+    let patience = |jid: &Jid| wanted.iter().find(|one| one.jid == *jid && one.options.digest);
+    let (later, at_once): (Vec<_>, Vec<_>) = told.into_iter().partition(|jid| patience(jid).is_some());
+    for jid in later {
+        let wait = Duration::from_millis(patience(&jid).map_or(0, |one| one.options.digest_ms));
+        digest::keep(turn, node, jid, event.clone(), wait);
+    }
+    let (always, sometimes): (Vec<_>, Vec<_>) = at_once.into_iter().partition(|jid| shows(jid) == Shows::ALL);
+    for jid in sometimes {
+        pep::tell_while(turn, &stanza, shows(&jid), jid);
+    }
+    turn.emit(stanza, always);
 }
 
 /// Tells an address that its subscription has another state (§12.2).

@@ -11,8 +11,8 @@ use kernel::Turn;
 use linnet_xeps::{
     forms::Form,
     ns,
-    pubsub::{Affiliation, Item, error, unsupported},
-    pubsub_config::Config,
+    pubsub::{Item, error, unsupported},
+    pubsub_config::{Config, ItemReply},
 };
 use linnet_xmpp::{StanzaError, stanza::Condition, xml::Writer};
 use std::sync::Arc;
@@ -62,14 +62,14 @@ pub(super) fn publish(
     if let Some(item) = &mut item {
         item.id.get_or_insert_with(|| format!("{:016x}", turn.kernel.unique()));
     }
+    if let (Some(id), false) = (item.as_ref().and_then(|item| item.id.as_deref()), host.may_replace(&node)) {
+        require_own(turn, &node, id);
+    }
     keep(turn, &node, item.as_ref());
     if let Some(item) = &item {
         known::changed(turn, &node, &Change::Published(item))?;
     }
-    let told = item
-        .clone()
-        .map(|item| Item { payload: if node.config.deliver_payloads { item.payload } else { Bytes::new() }, ..item });
-    notify::tell(turn, &node, notify::items(name, told.as_slice()));
+    tell(turn, &node, item.as_ref());
     Ok(published(name, item.as_ref()))
 }
 
@@ -90,19 +90,48 @@ pub fn store(turn: &mut Turn<'_>, name: &str, item: &Item, config: Config) -> Re
     };
     check(&node, Some(item))?;
     keep(turn, &node, Some(item));
-    notify::tell(turn, &node, notify::items(name, std::slice::from_ref(item)));
+    tell(turn, &node, Some(item));
     Ok(())
+}
+
+/// Tells subscribers of an item.
+fn tell(turn: &mut Turn<'_>, node: &Node, item: Option<&Item>) {
+    let publisher = (node.config.item_reply == ItemReply::Publisher).then(|| turn.actor().bare_str().to_owned());
+    let told = item.map(|item| notify::told(node, Item { publisher, ..item.clone() }));
+    notify::tell(turn, node, notify::items(&node.name, told.as_slice()));
+}
+
+/// An item that is there already must be the actor's own (§4.1).
+fn require_own(turn: &mut Turn<'_>, node: &Node, id: &str) {
+    let (owner, key) = (turn.account.address.as_str().into(), item_key(&node.name, id));
+    let own = Stored::beginning(turn.actor().bare_str());
+    turn.require_or(store::Condition::MapBegins(items_of(&node.name), owner, key, own), Condition::Forbidden.into());
 }
 
 /// Removes items as the account itself, and says so.
 pub(crate) fn remove(turn: &mut Turn<'_>, name: &str, ids: &[String]) {
     let Some(node) = Nodes::latest(turn).get(name).cloned() else { return };
+    let_go(turn, &node, ids);
+    notify::tell(turn, &node, notify::retracted(name, ids));
+}
+
+/// Removes items whose time is over.
+pub(super) fn expire(turn: &mut Turn<'_>, node: &Node, ids: &[String]) {
+    let_go(turn, node, ids);
+    if let Err(error) = known::changed(turn, node, &Change::Retracted(ids)) {
+        tracing::error!(?error, node = %node.name, "what follows from expired items could not be done");
+    }
+    if node.config.notify_retract {
+        notify::tell(turn, node, notify::retracted(&node.name, ids));
+    }
+}
+
+fn let_go(turn: &mut Turn<'_>, node: &Node, ids: &[String]) {
     node.changed();
     for id in ids {
         let owner = turn.account.address.as_str().into();
-        turn.write(Write::MapRemove { table: items_of(name), owner, key: item_key(name, id) });
+        turn.write(Write::MapRemove { table: items_of(&node.name), owner, key: item_key(&node.name, id) });
     }
-    notify::tell(turn, &node, notify::retracted(name, ids));
 }
 
 /// §7.1.3: whether an item, or none, is what the node takes.
@@ -151,11 +180,12 @@ fn published(name: &str, item: Option<&Item>) -> Bytes {
     out.finish()
 }
 
-/// §7.2. Owners and publishers may; what is not there is item-not-found, as the store says.
+/// §7.2. Owners may, and everybody else who may publish, what is his own. What is not there is item-not-found, as the store
+/// says; to others than owners it is forbidden, like what is somebody else's.
 pub(super) fn retract(turn: &mut Turn<'_>, name: &str, notify: bool, ids: &[String]) -> Result<Bytes, StanzaError> {
     let host = Host::of(turn);
     let node = host.node(name)?;
-    if !matches!(host.affiliation(node, host.actor), Affiliation::Owner | Affiliation::Publisher) {
+    if !host.may_publish(node) {
         return Err(Condition::Forbidden.into());
     }
     if ids.is_empty() {
@@ -164,14 +194,15 @@ pub(super) fn retract(turn: &mut Turn<'_>, name: &str, notify: bool, ids: &[Stri
     if !node.config.persist {
         return Err(unsupported("persistent-items"));
     }
-    node.changed();
-    let owner: Box<str> = turn.account.address.as_str().into();
     for id in ids {
-        let key = item_key(name, id);
-        let condition = store::Condition::MapExists(items_of(name), owner.clone(), key.clone());
+        let owner = turn.account.address.as_str().into();
+        let condition = store::Condition::MapExists(items_of(name), owner, item_key(name, id));
         turn.require_or(condition, Condition::ItemNotFound.into());
-        turn.write(Write::MapRemove { table: items_of(name), owner: owner.clone(), key });
+        if !host.may_replace(node) {
+            require_own(turn, node, id);
+        }
     }
+    let_go(turn, node, ids);
     known::changed(turn, node, &Change::Retracted(ids))?;
     if notify || node.config.notify_retract {
         notify::tell(turn, node, notify::retracted(name, ids));

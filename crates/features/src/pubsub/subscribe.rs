@@ -7,13 +7,14 @@ use super::{
     items, limits, notify,
 };
 use bytes::Bytes;
-use kernel::Turn;
+use kernel::{Turn, access};
 use linnet_xeps::{
     Payload,
     forms::{Form, FormType},
     ns,
     pubsub::{Affiliation, SubscriptionState, error, unsupported},
-    pubsub_config::{Options, SendLast},
+    pubsub_config::SendLast,
+    pubsub_options::{Expire, Options, Shows},
 };
 use linnet_xmpp::{Jid, StanzaError, stanza::Condition, xml::Writer};
 
@@ -35,9 +36,9 @@ pub(super) fn subscribe(turn: &mut Turn<'_>, name: &str, jid: &Jid, form: Option
     if known.is_none() && node.subscriptions.len() >= limits::SUBSCRIPTIONS {
         return Err(error(Condition::PolicyViolation, "too-many-subscriptions"));
     }
-    let mut options = known.as_ref().map_or(Options { deliver: true }, |known| known.options);
+    let mut options = known.as_ref().map_or_else(Options::default, |known| known.options);
     if let Some(form) = &form {
-        options.apply(form)?;
+        choose(&host, jid, &mut options, form)?;
     }
     // One that was approved stays so.
     let is_approved = known.as_ref().is_some_and(|known| known.state == SubscriptionState::Subscribed);
@@ -50,7 +51,8 @@ pub(super) fn subscribe(turn: &mut Turn<'_>, name: &str, jid: &Jid, form: Option
         Nodes::put(turn, node);
     }
     if state == SubscriptionState::Pending {
-        authorize::ask(turn, node, jid);
+        let owners = authorize::owners(turn, node);
+        authorize::ask(turn, node, jid, owners);
     } else if known.is_none() {
         joined(turn, node, jid);
     }
@@ -59,6 +61,30 @@ pub(super) fn subscribe(turn: &mut Turn<'_>, name: &str, jid: &Jid, form: Option
     write_subscription(&mut out, ns::PUBSUB, Some(name), jid, state);
     out.close();
     Ok(out.finish())
+}
+
+/// §6.3.5. What a subscriber shows is known of accounts here alone, and to whom he sends presence himself of services alone.
+fn choose(host: &Host<'_>, jid: &Jid, options: &mut Options, form: &Form) -> Result<(), StanzaError> {
+    options.apply(form, host.kernel.context.now())?;
+    let is_known = options.shows == Shows::ALL || access::is_ours(host.kernel, jid);
+    if !is_known || (options.expire == Expire::Presence && host.is_account()) {
+        return Err(error(Condition::BadRequest, "invalid-options"));
+    }
+    Ok(())
+}
+
+/// §12.5: a subscriber has gone, and with him what lasts only as long as he is there.
+pub(super) fn gone(turn: &mut Turn<'_>) {
+    let who = turn.actor().clone();
+    let is_his = |one: &Subscription| {
+        one.options.expire == Expire::Presence && (one.jid == who || one.jid.as_str() == who.bare_str())
+    };
+    let nodes = Host::of(turn).nodes().iter();
+    for node in nodes.filter(|node| node.subscriptions.iter().any(is_his)) {
+        let mut node = Node::clone(node);
+        node.subscriptions.retain(|one| !is_his(one));
+        Nodes::put(turn, node);
+    }
 }
 
 /// What a new subscription causes: the owners hear of it, the subscriber gets the last item (§6.1.7).
@@ -121,7 +147,7 @@ pub(super) fn default_options(host: &Host<'_>, name: Option<&str>) -> Result<Byt
     }
     let mut out = Writer::new(linnet_xmpp::ns::CLIENT);
     out.open("pubsub", ns::PUBSUB).open("default", ns::PUBSUB).attr_opt("node", name);
-    Options { deliver: true }.form().write(&mut out);
+    Options::default().form().write(&mut out);
     out.close().close();
     Ok(out.finish())
 }
@@ -144,7 +170,7 @@ pub(super) fn set_options(
     }
     let mut node = Node::clone(node);
     for one in node.subscriptions.iter_mut().filter(|one| one.jid == *jid) {
-        one.options.apply(form)?;
+        choose(&host, jid, &mut one.options, form)?;
     }
     Nodes::put(turn, node);
     Ok(Bytes::new())

@@ -76,6 +76,12 @@ fn conditions_see_what_came_before(bench: &Bench<'_>) {
         with(vec![Condition::MapAbsent(MAP, owner.clone(), key.clone())], vec![map_put(MAP, &owner, "x", None)]),
         with(vec![Condition::MapAbsent(MAP, owner.clone(), key.clone())], vec![]),
         with(vec![Condition::MapExists(MAP, owner.clone(), key.clone())], vec![]),
+        with(vec![Condition::MapBegins(MAP, owner.clone(), key.clone(), "".into())], vec![]),
+        with(vec![Condition::MapBegins(MAP, owner.clone(), key.clone(), "value".into())], vec![]),
+        with(vec![Condition::MapBegins(MAP, owner.clone(), key.clone(), "valuf".into())], vec![]),
+        with(vec![Condition::MapBegins(MAP, owner.clone(), key.clone(), "values and more".into())], vec![]),
+        with(vec![Condition::MapBegins(MAP, owner.clone(), "absent".into(), "other".into())], vec![]),
+        with(vec![Condition::MapBegins(MAP, "nobody@example.org".into(), key, "other".into())], vec![]),
         with(vec![Condition::MapFewerThan(MAP, owner.clone(), 0)], vec![]),
         with(vec![Condition::MapFewerThan(MAP, owner.clone(), 1)], vec![]),
         with(vec![Condition::MapFewerThan(MAP, owner.clone(), 2)], vec![map_put(MAP, &owner, "y", None)]),
@@ -83,7 +89,10 @@ fn conditions_see_what_came_before(bench: &Bench<'_>) {
         with(vec![Condition::MapFewerThan(MAP, owner.clone(), u64::MAX)], vec![]),
         with(vec![Condition::MapFewerThan(MAP, "nobody@example.org".into(), 1)], vec![]),
     ];
-    let expected = [false, true, false, true, false, true, false, true, false, false, true, false, true, true];
+    let expected = [
+        false, true, false, true, false, true, false, true, true, true, false, false, true, true, false, false, true,
+        false, true, true,
+    ];
     let outcomes: Vec<bool> = bench.apply(&batch).into_iter().map(|outcome| outcome == Outcome::Done).collect();
     assert_eq!(outcomes, expected);
     assert_eq!(bench.keys(MAP, &owner), ["x", "y"]);
