@@ -52,7 +52,8 @@ async def a_node_is_made_subscribed_to_and_published_to(scene):
     assert await refusal(juliet["xep_0060"].publish(service, node, payload=payload("x"), timeout=PATIENCE)) == "forbidden"
     await romeo["xep_0060"].retract(service, node, "1", notify=True, timeout=PATIENCE)
     gone = await juliet.expect(event(node, service), "a retraction")
-    assert gone.xml.find(f"{EVENT}event/{EVENT}items/{EVENT}retract").get("id") == "1"
+    retracted = gone.xml.find(f"{EVENT}event/{EVENT}items/{EVENT}retract")
+    assert retracted is not None and retracted.get("id") == "1", str(gone)
     assert await texts(juliet, service, node) == [said[0], said[2]]
     await romeo["xep_0060"].delete_node(service, node, timeout=PATIENCE)
     assert await refusal(juliet["xep_0060"].get_items(service, node, timeout=PATIENCE)) == "item-not-found"
@@ -60,27 +61,29 @@ async def a_node_is_made_subscribed_to_and_published_to(scene):
 
 @case(needs="0163")
 async def what_a_client_wants_it_gets_from_its_contacts(scene):
-    romeo, juliet = await scene.friends("romeo", "juliet")
+    romeo, juliet = await scene.person("romeo"), await scene.person("juliet")
+    await scene.friends(romeo, juliet)
     juliet["xep_0163"].add_interest(TUNE)
-    await juliet["xep_0115"].update_caps(presence=True)
+    await juliet["xep_0115"].update_caps()
     await juliet.sync()
     tune = ET.Element(f"{{{TUNE}}}tune")
     ET.SubElement(tune, f"{{{TUNE}}}title").text = body()
-    await romeo["xep_0163"].publish(tune, node=TUNE, id="current", timeout=PATIENCE)
+    await romeo["xep_0060"].publish(romeo.boundjid.bare, TUNE, id="current", payload=tune, timeout=PATIENCE)
     told = await juliet.expect(event(TUNE, romeo.boundjid.bare), "a tune")
     assert told["type"] == "headline", str(told)
     # Who comes later gets the last one.
     later = scene.session(juliet.boundjid.bare, "later")
     later["xep_0163"].add_interest(TUNE)
     await (await later.login()).online()
-    await later["xep_0115"].update_caps(presence=True)
+    await later["xep_0115"].update_caps()
     told = await later.expect(event(TUNE, romeo.boundjid.bare), "the last tune")
     assert told.xml.find("{urn:xmpp:delay}delay") is not None, str(told)
 
 
 @case(needs="0163")
 async def an_avatar_is_in_the_nodes_and_in_the_vcard(scene):
-    romeo, juliet = await scene.friends("romeo", "juliet")
+    romeo, juliet = await scene.person("romeo"), await scene.person("juliet")
+    await scene.friends(romeo, juliet)
     image = b"\x89PNG" + os.urandom(30000)
     name = hashlib.sha1(image).hexdigest()
     await juliet["xep_0084"].publish_avatar(image, timeout=PATIENCE)

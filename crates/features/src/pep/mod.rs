@@ -122,10 +122,10 @@ fn offer(turn: &mut Turn<'_>, interests: &Interests, to: &Jid) {
             && interests.has(&node.name)
             && host.may_read(node, to).is_ok()
     };
-    let names: Vec<_> = nodes.iter().filter(is_offered).map(|node| node.name.clone()).collect();
-    if !names.is_empty() {
+    let wanted: Vec<_> = nodes.iter().filter(is_offered).map(|node| items::Last::of(node)).collect();
+    if !wanted.is_empty() {
         let (kernel, account) = (turn.kernel.clone(), turn.account.address.clone());
-        turn.afterwards(Box::pin(items::send_last(kernel, account, names, to.clone())));
+        turn.afterwards(Box::pin(items::send_last(kernel, account, wanted, to.clone())));
     }
 }
 

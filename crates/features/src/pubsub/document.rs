@@ -54,8 +54,22 @@ pub struct Node {
     pub affiliations: Vec<(Jid, Affiliation)>,
     /// One for each address.
     pub subscriptions: Vec<Subscription>,
-    /// Changes of its items since it was loaded: whoever reads items without the lock sees by it that they are new still.
-    changes: Arc<AtomicU64>,
+    counts: Arc<Counts>,
+}
+
+/// What has happened to a node's items since it was loaded: whoever reads items without the lock sees by it that they are
+/// new still.
+#[derive(Debug, Default)]
+pub(super) struct Counts {
+    changes: AtomicU64,
+    publications: AtomicU64,
+}
+
+impl Counts {
+    /// Items that were published.
+    pub(super) fn publications(&self) -> u64 {
+        self.publications.load(Ordering::Acquire)
+    }
 }
 
 /// A subscription: pending or in force.
@@ -135,7 +149,7 @@ fn decode_all(rows: Vec<MapRow>) -> Document {
 impl Node {
     pub(crate) fn new(name: &str, creator: Jid, created: SystemTime, config: Config) -> Node {
         let (affiliations, subscriptions) = (Vec::new(), Vec::new());
-        Node { name: name.into(), creator, created, config, affiliations, subscriptions, changes: Arc::default() }
+        Node { name: name.into(), creator, created, config, affiliations, subscriptions, counts: Arc::default() }
     }
 
     pub(crate) fn subscription(&self, jid: &Jid) -> Option<&Subscription> {
@@ -169,11 +183,21 @@ impl Node {
 
     /// Counts a change of the items.
     pub(crate) fn changed(&self) {
-        self.changes.fetch_add(1, Ordering::AcqRel);
+        self.counts.changes.fetch_add(1, Ordering::AcqRel);
     }
 
     pub(crate) fn changes(&self) -> u64 {
-        self.changes.load(Ordering::Acquire)
+        self.counts.changes.load(Ordering::Acquire)
+    }
+
+    /// Counts a publication, which is a change.
+    pub(crate) fn published(&self) {
+        self.changed();
+        self.counts.publications.fetch_add(1, Ordering::AcqRel);
+    }
+
+    pub(super) fn counts(&self) -> Arc<Counts> {
+        self.counts.clone()
     }
 
     /// How many items are kept.

@@ -3,7 +3,7 @@
 
 use super::{
     access::Host,
-    document::{Node, Stored, group, item_key, items_of},
+    document::{Counts, Node, Stored, group, item_key, items_of},
     limits, notify,
 };
 use bytes::Bytes;
@@ -170,13 +170,34 @@ pub async fn item(kernel: &Kernel, owner: &Jid, node: &Node, id: &str) -> Result
     Ok(row.and_then(|row| fresh(kernel, node, &row)))
 }
 
+/// A node whose last item is to be sent.
+#[derive(Debug)]
+pub(crate) struct Last {
+    name: Box<str>,
+    counts: Arc<Counts>,
+    publications: u64,
+}
+
+impl Last {
+    /// To who wants it from now on: of what is published later he is told.
+    pub(crate) fn of(node: &Node) -> Last {
+        let counts = node.counts();
+        Last { name: node.name.clone(), publications: counts.publications(), counts }
+    }
+
+    /// Whether something was published since. What was loaded anew since counts for itself: then it is not known.
+    fn is_late(&self) -> bool {
+        self.counts.publications() != self.publications
+    }
+}
+
 /// Sends the last items of some nodes to an address, each as it is when it is sent: what is published meanwhile comes
-/// after it, never before.
-pub(crate) async fn send_last(kernel: Arc<Kernel>, host: Jid, names: Vec<Box<str>>, to: Jid) {
-    for name in names {
+/// after it, never before, and not twice.
+pub(crate) async fn send_last(kernel: Arc<Kernel>, host: Jid, wanted: Vec<Last>, to: Jid) {
+    for last in wanted {
         // Ends: somebody who publishes faster than this reads sends notifications enough.
         for _ in 0..5 {
-            match send_one(&kernel, &host, &name, &to).await {
+            match send_one(&kernel, &host, &last, &to).await {
                 Ok(true) => break,
                 Ok(false) => {}
                 Err(error) => return tracing::error!(%error, owner = %host, "the last items could not be read"),
@@ -186,9 +207,12 @@ pub(crate) async fn send_last(kernel: Arc<Kernel>, host: Jid, names: Vec<Box<str
 }
 
 /// True if nothing is left to do for this node.
-async fn send_one(kernel: &Arc<Kernel>, host: &Jid, name: &str, to: &Jid) -> Result<bool, StoreError> {
+async fn send_one(kernel: &Arc<Kernel>, host: &Jid, last: &Last, to: &Jid) -> Result<bool, StoreError> {
     let owner = kernel.owner(host).await?;
-    let node = |owner: &Arc<Owner>| owner.lock().document::<super::Nodes>().and_then(|nodes| nodes.get(name).cloned());
+    let node = |owner: &Arc<Owner>| {
+        let account = owner.lock();
+        account.document::<super::Nodes>().and_then(|nodes| nodes.get(&last.name).cloned())
+    };
     let Some(read) = node(&owner) else { return Ok(true) };
     let changes = read.changes();
     kernel.barrier().await;
@@ -196,7 +220,10 @@ async fn send_one(kernel: &Arc<Kernel>, host: &Jid, name: &str, to: &Jid) -> Res
     let mut done = true;
     kernel.act(&owner, false, |turn| {
         let host = Host { actor: to, ..Host::of(turn) };
-        let Some(node) = host.nodes().get(name).filter(|node| host.may_read(node, to).is_ok()) else { return };
+        let Some(node) = host.nodes().get(&last.name).filter(|node| host.may_read(node, to).is_ok()) else { return };
+        if last.is_late() {
+            return;
+        }
         done = node.changes() == changes;
         if done {
             show(turn, node, item, to);

@@ -156,7 +156,7 @@ fn check(node: &Node, item: Option<&Item>) -> Result<(), StanzaError> {
 
 /// Stores an item, if the node keeps any, and lets the oldest go.
 fn keep(turn: &mut Turn<'_>, node: &Arc<Node>, item: Option<&Item>) {
-    node.changed();
+    node.published();
     let Some(item) = item.filter(|_| node.config.persist) else { return };
     let stored = Stored {
         id: item.id.clone().unwrap_or_default(),

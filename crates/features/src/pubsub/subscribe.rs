@@ -95,7 +95,7 @@ pub(super) fn joined(turn: &mut Turn<'_>, node: &Node, jid: &Jid) {
     }
     if node.config.send_last != SendLast::Never && node.config.persist {
         let (kernel, host) = (turn.kernel.clone(), turn.account.address.clone());
-        turn.afterwards(Box::pin(items::send_last(kernel, host, vec![node.name.clone()], jid.clone())));
+        turn.afterwards(Box::pin(items::send_last(kernel, host, vec![items::Last::of(node)], jid.clone())));
     }
 }
 
