@@ -16,7 +16,7 @@ from pathlib import Path
 
 from server import DOMAIN, ServerError, start_server
 
-GROUPS = "xml,stream,sasl,stanza,load,files"
+GROUPS = "xml,stream,sasl,stanza,sm,privacy,load,files"
 # What the kit has about uploads and the HTTP under them; its other cases of HTTP are about pages.
 FILES = "slot|get|put|methods|active|content-type|smuggling|chunk|garbage|huge|endless|body-huge|no-trace"
 

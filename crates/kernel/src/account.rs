@@ -1,6 +1,6 @@
 //! The state of an account that is loaded: its sessions and the documents that features keep in memory.
 
-use crate::{limits, session::Session};
+use crate::{limits, repeats::Sent, session::Session};
 use bytes::Bytes;
 use linnet_xmpp::{Jid, Stanza};
 use std::{
@@ -73,6 +73,8 @@ pub struct Account {
     pub(crate) held: Vec<(TypeId, Document)>,
     /// What the store holds of the account, kept while nobody is logged in, for who is about to.
     pub(crate) value: Option<Bytes>,
+    /// What it sent lately; `None`: not read yet.
+    pub(crate) sent: Option<Box<Sent>>,
     /// Rows that are on their way to a session: not to be given to another.
     pub(crate) in_flight: Vec<InFlight>,
     /// The session that catches up with stored messages.
@@ -100,6 +102,7 @@ impl Account {
             documents: Vec::new(),
             held: Vec::new(),
             value: None,
+            sent: None,
             in_flight: Vec::new(),
             catching_up: None,
         }

@@ -7,6 +7,7 @@
 
 use crate::{
     Kernel,
+    counts::Counts,
     effects::{Cause, Effects},
     limits,
     owner::Owner,
@@ -39,6 +40,8 @@ struct Pending {
     effects: Effects,
     owners: Touched,
     cause: Option<Cause>,
+    /// What the cause counts as in its session, if that becomes durable with it.
+    count: u32,
     size: usize,
     asked: Option<oneshot::Sender<Result<Outcome, StoreError>>>,
 }
@@ -90,6 +93,7 @@ impl Commit {
             effects: Effects::default(),
             owners: Touched::new(),
             cause: None,
+            count: 0,
             size: 0,
             asked: None,
         });
@@ -153,8 +157,9 @@ impl Kernel {
         self.commit.bytes.fetch_add(size, Ordering::AcqRel);
         let conditions = std::mem::take(&mut effects.conditions);
         let writes = std::mem::take(&mut effects.writes);
+        let count = cause.as_ref().map_or(0, |cause| cause.session.counting.load(Ordering::Acquire));
         let mut queue = self.commit.queue.lock();
-        queue.waiting.push_back(Pending { conditions, writes, effects, owners: touched, cause, size, asked });
+        queue.waiting.push_back(Pending { conditions, writes, effects, owners: touched, cause, count, size, asked });
         queue.unfinished += 1;
         drop(queue);
         self.commit.wake.notify_one();
@@ -317,6 +322,7 @@ fn gather(kernel: &Kernel) -> Vec<Pending> {
 async fn write(kernel: &Kernel, mut batch: Vec<Pending>, refuse: bool) -> (Performed, bool) {
     let notes = kernel.take_notes();
     let mut results: Vec<Option<Result<Outcome, StoreError>>> = batch.iter().map(|_| None).collect();
+    let mut counts = Counts::default();
     let mut entries = Vec::new();
     let mut places = Vec::new();
     let number = || kernel.commit.next_entry.fetch_add(1, Ordering::AcqRel);
@@ -332,13 +338,18 @@ async fn write(kernel: &Kernel, mut batch: Vec<Pending>, refuse: bool) -> (Perfo
         } else {
             let (conditions, writes) = (std::mem::take(&mut pending.conditions), std::mem::take(&mut pending.writes));
             entries.push(Entry { id: number(), conditions, writes });
+            if let Some(cause) = &pending.cause {
+                counts.add(&cause.session, pending.count);
+            }
             places.push(place);
         }
     }
     let mut broken = refuse;
     let mut noted = false;
     if !refuse && (!entries.is_empty() || !notes.is_empty()) {
-        let writes = kernel.write_notes(&notes);
+        // The counts of the whole batch go last: whatever is durable is counted.
+        let mut writes = counts.writes(kernel.context.now());
+        writes.extend(kernel.write_notes(&notes));
         let entry = (!writes.is_empty()).then(|| Entry { id: number(), conditions: Vec::new(), writes });
         (broken, noted) = apply(kernel, entries, &places, entry, &batch, &mut results).await;
     }
@@ -381,7 +392,13 @@ async fn apply(
         }
         Err(StoreError::Refused(reason)) => {
             tracing::warn!(reason, "a batch was refused; its entries are tried one by one");
-            for (entry, place) in entries.into_iter().zip(places) {
+            for (mut entry, place) in entries.into_iter().zip(places) {
+                // Each with its own count, for the next one may fail.
+                let mut counts = Counts::default();
+                if let Some(cause) = &batch[*place].cause {
+                    counts.add(&cause.session, batch[*place].count);
+                }
+                entry.writes.extend(counts.writes(kernel.context.now()));
                 let result = match is_spoiled(&batch[*place]) {
                     true => Err(StoreError::Refused("computed on a change that failed".into())),
                     false => kernel

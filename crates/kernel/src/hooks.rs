@@ -275,6 +275,8 @@ pub enum Hook {
     Bound(fn(Arc<Kernel>, Bound) -> Future<'static, Bytes>),
     /// Says something in the answer to a login by SASL 2, canonical XML. Not called where a login fails.
     Entered(fn(Arc<Kernel>, Arc<Entry>) -> Future<'static, Bytes>),
+    /// Whether a message has a name of its sender's by which it is known again when it is sent again.
+    Named(fn(&Stanza) -> bool),
     /// Which stanzas can wait while nobody looks at the client, the latest of each sender in place of all.
     CanWait(fn(&Stanza) -> bool),
     /// An administrative command.
@@ -334,6 +336,7 @@ pub struct Table {
     pub(crate) heads: Vec<Head>,
     pub(crate) relation: Option<fn(&Account, &Jid) -> Relation>,
     pub(crate) stream: Vec<Stream>,
+    pub(crate) named: Option<fn(&Stanza) -> bool>,
     pub(crate) can_wait: Option<crate::resume::CanWait>,
     /// What can be asked for together with binding.
     pub bind: Vec<BindFeature>,
@@ -374,6 +377,7 @@ impl Table {
             Hook::Head(run) => self.heads.push(*run),
             Hook::Relation(run) => self.relation = Some(*run),
             Hook::Stream(run) => self.stream.push(*run),
+            Hook::Named(run) => self.named = Some(*run),
             Hook::CanWait(run) => self.can_wait = Some(*run),
             Hook::Bind(feature) => self.bind.push(*feature),
             Hook::Bound(run) => self.bound.push(*run),

@@ -15,6 +15,7 @@ pub mod context;
 pub mod effects;
 mod enter;
 pub mod hooks;
+mod counts;
 mod ids;
 pub mod jobs;
 pub mod lane;
@@ -26,6 +27,7 @@ mod outbox;
 pub mod owner;
 mod pace;
 pub mod request;
+mod repeats;
 mod reroute;
 mod resume;
 pub mod route;
@@ -129,6 +131,7 @@ pub struct Kernel {
     pub(crate) commit: Arc<commit::Commit>,
     pub(crate) ids: ids::Ids,
     pub(crate) hosted: Vec<service::Hosted>,
+    pub(crate) hasher: hashbrown::DefaultHashBuilder,
     pub(crate) requests: request::Requests,
     /// What features keep in memory that belongs to no account.
     shared: Mutex<HashMap<TypeId, Arc<dyn Any + Send + Sync>>>,
@@ -186,6 +189,7 @@ impl Kernel {
             owners: owner::Owners::default(),
             commit: Arc::new(commit::Commit::new(next_entry)),
             ids: ids::Ids::new(log_id, &secret),
+            hasher: Default::default(),
             requests: Default::default(),
             shared: Default::default(),
             outboxes: Default::default(),

@@ -31,6 +31,12 @@ pub const WINDOW_BYTES: usize = 1024 * 1024;
 /// How long a session without a connection waits for its client: a tunnel, a change of networks. What is stored is not
 /// lost when it ends.
 pub const RESUMABLE_SECONDS: u64 = 600;
+/// How long it is known how many stanzas of a session were handled that could be resumed and has gone: a week, as long as
+/// a message that is sent again is recognized.
+pub const COUNTED_MINUTES: u64 = 7 * 24 * 60;
+/// Rows of an account's log among which a message that is sent again is looked for: several times what a client sends
+/// before it has to be told that it arrived.
+pub const RECENT_ROWS: usize = 512;
 /// Stanzas held back from a client that nobody looks at (XEP-0352); then they go after all.
 pub const HELD_STANZAS: usize = 500;
 

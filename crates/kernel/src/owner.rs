@@ -180,6 +180,7 @@ impl Kernel {
         account.stored = 0;
         account.documents = Vec::new();
         account.value = None;
+        account.sent = None;
         if let Some(loaded) = loaded {
             account.stored = loaded.logs.iter().sum::<u64>() as u32;
             account.documents = documents.read(&loaded);

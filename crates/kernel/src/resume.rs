@@ -3,10 +3,10 @@
 //! connection at most, and what comes from one that was replaced does not count; a session whose connection broke goes
 //! on, is replaced, or ends when its time is over, and then gives back what was not acknowledged.
 //!
-//! All of it is in memory: a restart of the server ends all sessions.
+//! All of it is in memory; what was handled is in the store too (`counts.rs`).
 
 use crate::{
-    Kernel,
+    Kernel, counts,
     effects::Effects,
     hooks::{At, Side},
     limits,
@@ -31,8 +31,8 @@ use std::{
 /// The counts and the state of a session with stream management.
 #[derive(Debug)]
 pub(crate) struct Managed {
-    /// What the client resumes it by, and for how long, if it may.
-    resumable: Option<(Box<str>, Duration)>,
+    /// For how long the client may resume it, if it may.
+    resumable: Option<Duration>,
     state: State,
     /// Whether a task waits for the end of the session's time.
     is_timed: bool,
@@ -88,6 +88,9 @@ impl Kernel {
             return Ok(Vec::new());
         }
         let (before, _) = session.lane.counts();
+        if counts.resumable.is_some() {
+            session.counting.store(counts.received.wrapping_add(1), Ordering::Release);
+        }
         let kicked = hand_over(self)?;
         let (after, done) = session.lane.counts();
         if after > before && done < after {
@@ -137,9 +140,9 @@ impl Kernel {
             return Signal::Failed;
         }
         let longest = Duration::from_secs(limits::RESUMABLE_SECONDS);
-        let resumable = resume.then(|| (self.secret_name(), max.unwrap_or(longest).min(longest)));
+        let resumable = resume.then(|| max.unwrap_or(longest).min(longest));
         *managed = Some(Box::new(Managed {
-            resumable: resumable.clone(),
+            resumable,
             state: State::Attached,
             is_timed: false,
             received: 0,
@@ -148,14 +151,7 @@ impl Kernel {
             owed: 0,
         }));
         session.mailbox.keep();
-        Signal::Enabled(resumable)
-    }
-
-    /// 128 bits that nobody can guess (XEP-0198 §8).
-    fn secret_name(&self) -> Box<str> {
-        let mut random = [0; 16];
-        self.context.random(&mut random);
-        random.iter().map(|byte| format!("{byte:02x}")).collect::<String>().into()
+        Signal::Enabled(resumable.map(|max| (self.resumption_id(&session.address, session.id), max)))
     }
 
     /// The count that is to be sent unasked: the client has asked for it, and more of what came before its question has
@@ -211,6 +207,11 @@ impl Kernel {
         }
         if orderly || managed.resumable.is_none() || session.mailbox.is_closed() {
             managed.state = State::Over;
+            if !session.mailbox.is_closed() && session.counting.load(Ordering::Acquire) != 0 {
+                // The client has ended its stream. Beside everything else: what is left behind is swept in time.
+                let writes = vec![counts::forget(session)];
+                self.enqueue(Effects { writes, ..Effects::default() }, &[], None, None);
+            }
             return true;
         }
         self.detach_managed(session, managed);
@@ -218,7 +219,7 @@ impl Kernel {
     }
 
     fn detach_managed(self: &Arc<Self>, session: &Arc<Session>, managed: &mut Managed) {
-        let max = managed.resumable.as_ref().map_or(Duration::ZERO, |(_, max)| *max);
+        let max = managed.resumable.unwrap_or_default();
         managed.state = State::Detached(self.context.instant() + max);
         session.detached.store(true, Ordering::Release);
         if !std::mem::replace(&mut managed.is_timed, true) {
@@ -254,21 +255,34 @@ impl Kernel {
         handled: u32,
     ) -> Result<(Resumed, (Arc<Session>, u32)), NotResumed> {
         let bare = username.and_then(|username| Jid::new(Some(username), domain, None).ok());
-        let owner = bare.and_then(|bare| self.find_owner(bare.as_str())).ok_or(NotResumed::Unknown)?;
-        let sessions: Vec<_> = owner.lock().sessions.iter().map(|attached| attached.session.clone()).collect();
-        let known = |session: &&Arc<Session>| {
-            let managed = session.managed.lock();
-            managed.as_ref().and_then(|managed| managed.resumable.as_ref()).is_some_and(|(known, _)| **known == *id)
+        let bare = bare.ok_or(NotResumed::Unknown(None))?;
+        let number = self.session_of(&bare, id).ok_or(NotResumed::Unknown(None))?;
+        let session = self.find_owner(bare.as_str()).and_then(|owner| Some(owner.lock().session(number)?.session.clone()));
+        let resumed = match &session {
+            Some(session) => self.resume_session(session, handled).await,
+            None => Err(NotResumed::Unknown(None)),
         };
-        let session = sessions.iter().find(known).ok_or(NotResumed::Unknown)?;
+        let Err(NotResumed::Unknown(_)) = resumed else { return resumed };
+        let handled = self.handled_by(&bare, number).await.map_err(|error| {
+            tracing::error!(%error, account = %bare, "a count of stanzas could not be read");
+            NotResumed::Fault
+        })?;
+        Err(NotResumed::Unknown(handled))
+    }
+
+    async fn resume_session(
+        self: &Arc<Self>,
+        session: &Arc<Session>,
+        handled: u32,
+    ) -> Result<(Resumed, (Arc<Session>, u32)), NotResumed> {
         let connection = self.take_over(session, handled)?;
         // What came on the old connection is counted as durable, or the client would send it again.
         self.barrier().await;
         let mut managed = session.managed.lock();
-        let managed = managed.as_mut().ok_or(NotResumed::Unknown)?;
+        let managed = managed.as_mut().ok_or(NotResumed::Unknown(None))?;
         let is_mine = session.mailbox.connection() == connection && matches!(managed.state, State::Detached(_));
         if !is_mine || session.mailbox.is_closed() {
-            return Err(NotResumed::Unknown);
+            return Err(NotResumed::Unknown(None));
         }
         managed.state = State::Attached;
         session.detached.store(false, Ordering::Release);
@@ -284,9 +298,9 @@ impl Kernel {
     /// Takes the session from the connection that it has, if there still is one, and notes what the client has handled.
     fn take_over(self: &Arc<Self>, session: &Arc<Session>, handled: u32) -> Result<u32, NotResumed> {
         let mut managed = session.managed.lock();
-        let managed = managed.as_mut().ok_or(NotResumed::Unknown)?;
+        let managed = managed.as_mut().ok_or(NotResumed::Unknown(None))?;
         if managed.state == State::Over || session.mailbox.is_closed() {
-            return Err(NotResumed::Unknown);
+            return Err(NotResumed::Unknown(None));
         }
         let acknowledged = session.mailbox.acknowledge(session.mailbox.connection(), handled);
         let rows = acknowledged.map_err(|TooHigh(sent)| NotResumed::TooHigh { handled, sent })?;

@@ -84,6 +84,12 @@ pub(crate) struct Passage {
     pub(crate) rows: Vec<LogIndex>,
     /// What is logged, if the recipient's side takes it.
     append: Option<Write>,
+    /// By what a message is known again, if its sender named it.
+    pub(crate) hash: Option<u64>,
+    /// It came on an earlier stream already, and nothing follows from it.
+    pub(crate) repeated: bool,
+    /// The row by which it is known that it came.
+    row: u64,
     reply: Option<Stanza>,
     later: Option<(&'static Iq, At, Jid)>,
 }
@@ -172,12 +178,17 @@ impl Kernel {
     /// Loads the owners that a stanza concerns.
     async fn load(&self, sender: &Owner, stanza: &Stanza) -> Result<(), StanzaError> {
         let recipient = stanza.to.as_ref().filter(|to| self.has_owner(to)).map(Jid::bare);
+        let failed = |error, address: &Jid| {
+            tracing::error!(%error, account = %address, "an account could not be loaded");
+            let text = "your or your contact's data cannot be read at the moment";
+            StanzaError::new(Condition::InternalServerError).text(text)
+        };
         for address in std::iter::once(sender.address.clone()).chain(recipient) {
-            if let Err(error) = self.owner(&address).await {
-                tracing::error!(%error, account = %address, "an account could not be loaded");
-                let text = "your or your contact's data cannot be read at the moment";
-                return Err(StanzaError::new(Condition::InternalServerError).text(text));
-            }
+            self.owner(&address).await.map_err(|error| failed(error, &address))?;
+        }
+        let must_recall = self.must_recall(&sender.lock(), stanza);
+        if must_recall {
+            self.recall(sender).await.map_err(|error| failed(error, &sender.address))?;
         }
         Ok(())
     }
@@ -221,7 +232,7 @@ impl Kernel {
         let done = match (&recipient, origin) {
             (Some(recipient), Origin::Session(_)) => {
                 let (mut a, mut b) = lock_two(sender, recipient);
-                let fresh = !sender.is_stale() && !recipient.is_stale();
+                let fresh = !sender.is_stale() && !recipient.is_stale() && !self.must_recall(&a, &stanza);
                 fresh.then(|| self.pass(origin, &target, &stanza, Some((sender, &mut *a)), Some((recipient, &mut *b))))
             }
             (Some(recipient), Origin::Owner(..) | Origin::Notice(..)) => {
@@ -231,7 +242,7 @@ impl Kernel {
             }
             (None, _) => {
                 let mut a = sender.lock();
-                let fresh = !sender.is_stale();
+                let fresh = !sender.is_stale() && !(matches!(target, Target::Own) && self.must_recall(&a, &stanza));
                 fresh.then(|| self.pass(origin, &target, &stanza, Some((sender, &mut *a)), None))
             }
         };
@@ -266,6 +277,10 @@ impl Kernel {
         }
         if result.is_ok() {
             effects.writes.extend(passage.append);
+            let sent = sender.as_mut().and_then(|(_, account)| account.sent.as_mut());
+            if let (Some(sent), Some(hash), true) = (sent, passage.hash, passage.row != 0) {
+                sent.note(passage.row, hash);
+            }
         }
         if let (Some(changes), true) = (passage.inward, result.is_ok()) {
             // A stanza to one's own account changes the sender's.
@@ -342,12 +357,16 @@ impl Kernel {
                 self.iq(At::Account, account, origin, &current, passage)
             }
             (_, Some(account)) => {
-                let result = self.receive_side(account, origin, &mut current, passage);
+                let result = self.receive_side(account, sender, origin, &mut current, passage);
+                if passage.repeated {
+                    return Ok(());
+                }
                 if let (Kind::Message, Target::Account, Some(sender)) = (current.kind, target, sender) {
                     self.sent(sender, origin, &current, &result, passage);
                 }
                 if let (Some((table, _)), false) = (self.hooks.record, passage.rows.is_empty()) {
                     let (rows, body) = (std::mem::take(&mut passage.rows), current.to_bytes());
+                    passage.row = rows.last().map_or(0, |row| row.id);
                     passage.append = Some(Write::LogAppend { table, rows, body });
                 }
                 result

@@ -24,7 +24,7 @@ use parking_lot::Mutex;
 use std::{
     sync::{
         Arc,
-        atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU32, Ordering},
     },
     task::Waker,
     time::SystemTime,
@@ -35,7 +35,7 @@ use std::{
 pub struct Session {
     /// The full address.
     pub address: Jid,
-    /// Unique while the process lives.
+    /// Unique among all sessions that the server ever had; ascends in the order of binding, among the ids of rows.
     pub id: u64,
     /// What waits for it.
     pub mailbox: Mailbox,
@@ -52,6 +52,8 @@ pub struct Session {
     pub(crate) later: AtomicU32,
     /// Whether it waits for its client (`resume`).
     pub(crate) detached: AtomicBool,
+    /// What the stanza that is being handed over counts as, if that has to be durable with it; else 0.
+    pub(crate) counting: AtomicU32,
     /// With stream management. Taken before any owner's lock.
     pub(crate) managed: Mutex<Option<Box<Managed>>>,
 }
@@ -85,8 +87,6 @@ fn replaced(account: &Account, new: &Session) -> Vec<Arc<Session>> {
         |old: &&Arc<Session>| old.address == new.address || (old.device().is_some() && old.device() == new.device());
     account.sessions.iter().map(|attached| &attached.session).filter(is_same).cloned().collect()
 }
-
-static NEXT: AtomicU64 = AtomicU64::new(1);
 
 impl Kernel {
     /// Answers what a stream needs to know. With the answer to `Need::Bind` comes the session that was
@@ -166,12 +166,13 @@ impl Kernel {
                     .filter(|agent| **agent != Agent::default())
                     .cloned()
                     .map(Box::new),
-                id: NEXT.fetch_add(1, Ordering::Relaxed),
+                id: self.ids.next(self.context.now()),
                 mailbox: Mailbox::default(),
                 lane: Lane::default(),
                 owner: owner.clone(),
                 later: AtomicU32::new(0),
                 detached: AtomicBool::new(false),
+                counting: AtomicU32::new(0),
                 managed: Mutex::new(None),
             });
             let signals = self.begin(&session, entry);

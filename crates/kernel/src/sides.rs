@@ -21,6 +21,7 @@ impl Kernel {
     pub(crate) fn receive_side(
         self: &Arc<Self>,
         account: &Account,
+        sender: Option<&Account>,
         origin: Origin<'_>,
         stanza: &mut Arc<Stanza>,
         passage: &mut Passage,
@@ -30,6 +31,13 @@ impl Kernel {
             return Err(absent(stanza));
         }
         self.rewrite(Side::In, account, stanza);
+        if let (Some(sender), Some(session)) = (sender, origin.session()) {
+            passage.hash = self.name_hash(stanza);
+            passage.repeated = passage.hash.is_some_and(|hash| self.is_repeated(sender, session, hash));
+            if passage.repeated {
+                return Ok(());
+            }
+        }
         let session = origin.session().map(|session| session.id);
         let mut turn = Turn::new(self, account, stanza, Side::In, At::Account, session);
         let row = if stanza.kind == Kind::Message { self.record(&mut turn)? } else { None };

@@ -3,7 +3,7 @@
 use crate::late::{self, Places};
 use rusqlite::{Connection, OptionalExtension, params};
 use std::collections::HashMap;
-use store::{Condition, LogIndex, LogTable, Recent, Write};
+use store::{Condition, LogIndex, LogTable, MAX_ID, Recent, Write};
 
 /// The newest row that goes is behind those that stay; with it goes all that is older.
 pub(crate) const MAP_TRIM: &str = "DELETE FROM maps INDEXED BY maps_second \
@@ -205,6 +205,24 @@ impl Changes<'_> {
                     self.execute(MAP_TRIM, params![owner, table, second, keep])?;
                 }
             }
+            Write::NumberPut { table, owner, key, value } => {
+                let (owner, table) = self.place(owner, "number", table.0)?;
+                let sql = "INSERT INTO numbers VALUES (?1, ?2, ?3, ?4) \
+                           ON CONFLICT (owner, tbl, key) DO UPDATE SET value = excluded.value";
+                self.execute(sql, params![owner, table, *key as i64, *value as i64])?;
+            }
+            Write::NumberRemove { table, owner, key } => {
+                if let Some((owner, table)) = self.known_place(owner, "number", table.0)? {
+                    let sql = "DELETE FROM numbers WHERE owner = ?1 AND tbl = ?2 AND key = ?3";
+                    self.execute(sql, params![owner, table, (*key).min(MAX_ID) as i64])?;
+                }
+            }
+            Write::NumbersBelow { table, owner, value } => {
+                if let Some((owner, table)) = self.known_place(owner, "number", table.0)? {
+                    let sql = "DELETE FROM numbers WHERE owner = ?1 AND tbl = ?2 AND value < ?3";
+                    self.execute(sql, params![owner, table, (*value).min(MAX_ID) as i64])?;
+                }
+            }
             Write::LogAppend { table, rows, body } => self.append(*table, rows, body)?,
             Write::LogIndex { table, up_to, texts } => {
                 let table = self.numbers.table(self.connection, "log", table.0)?;
@@ -273,6 +291,7 @@ impl Changes<'_> {
             for sql in [
                 "DELETE FROM docs WHERE owner = ?1",
                 "DELETE FROM maps WHERE owner = ?1",
+                "DELETE FROM numbers WHERE owner = ?1",
                 "DELETE FROM log_rows WHERE owner = ?1",
                 "DELETE FROM owners WHERE id = ?1",
             ] {

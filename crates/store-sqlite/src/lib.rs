@@ -23,7 +23,7 @@ use std::path::Path;
 use std::sync::mpsc;
 use std::thread::JoinHandle;
 use store::{
-    DocTable, Entry, Future, Loaded, LogQuery, LogRow, LogTable, MapQuery, MapRow, MapTable, Outcome, OwnedRow,
+    DocTable, Entry, Future, Loaded, LogQuery, LogRow, LogTable, MapQuery, MapRow, MapTable, NumberTable, Outcome, OwnedRow,
     OwnedValue, Store, StoreError, Unindexed, Wanted, search::Search,
 };
 use tokio::sync::oneshot;
@@ -163,6 +163,11 @@ impl Store for Sqlite {
     fn map_group_count(&self, table: MapTable, owner: &str, second: &str) -> Future<'_, Result<u64, StoreError>> {
         let (owner, second) = (owner.to_owned(), second.to_owned());
         self.readers.read(move |connection| queries::map_group_count(connection, table, &owner, &second))
+    }
+
+    fn number(&self, table: NumberTable, owner: &str, key: u64) -> Future<'_, Result<Option<u64>, StoreError>> {
+        let owner = owner.to_owned();
+        self.readers.read(move |connection| queries::number_of(connection, table, &owner, key))
     }
 
     fn log_rows(&self, table: LogTable, owner: &str, query: LogQuery) -> Future<'_, Result<Vec<LogRow>, StoreError>> {

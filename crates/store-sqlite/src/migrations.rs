@@ -18,6 +18,7 @@ pub(crate) const MIGRATIONS: &[Migration] = &[
     Migration { number: 1, name: "shapes", sql: include_str!("../migrations/001_shapes.sql") },
     Migration { number: 2, name: "flag_index", sql: include_str!("../migrations/002_flag_index.sql") },
     Migration { number: 3, name: "late_indexes", sql: include_str!("../migrations/003_late_indexes.sql") },
+    Migration { number: 4, name: "numbers", sql: include_str!("../migrations/004_numbers.sql") },
 ];
 
 /// Says whose file it is (PRAGMA application_id): "LinN".

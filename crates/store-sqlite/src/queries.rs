@@ -4,7 +4,7 @@ use crate::late;
 use bytes::Bytes;
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, OptionalExtension, Row, params};
-use store::{DocTable, INDEXED_FLAG, Loaded, LogQuery, LogRow, LogTable, MAX_ID, MapQuery, MapRow, MapTable, Wanted};
+use store::{DocTable, INDEXED_FLAG, Loaded, LogQuery, LogRow, LogTable, MAX_ID, MapQuery, MapRow, MapTable, NumberTable, Wanted};
 
 macro_rules! of_owner {
     ($shape:literal) => {
@@ -50,6 +50,7 @@ const MAP_GROUP: &str = map_group!("ASC");
 const MAP_GROUP_BACKWARDS: &str = map_group!("DESC");
 const MAP_GROUP_COUNT: &str =
     concat!("SELECT count(*) FROM maps INDEXED BY maps_second WHERE ", of_owner!("map"), "AND second = ?3");
+const NUMBER: &str = concat!("SELECT value FROM numbers WHERE ", of_owner!("number"), "AND key = ?3");
 const LOG_COUNT: &str =
     concat!("SELECT count(*) FROM log_rows WHERE ", of_owner!("log"), "AND (?3 = 0 OR flags & ?3 != 0)");
 
@@ -169,6 +170,16 @@ pub(crate) fn map_group_count(
     connection.prepare_cached(MAP_GROUP_COUNT)?.query_row([owner, table.0, second], |row| number(row, 0))
 }
 
+pub(crate) fn number_of(
+    connection: &Connection,
+    table: NumberTable,
+    owner: &str,
+    key: u64,
+) -> rusqlite::Result<Option<u64>> {
+    let mut statement = connection.prepare_cached(NUMBER)?;
+    statement.query_row(params![owner, table.0, key.min(MAX_ID) as i64], |row| number(row, 0)).optional()
+}
+
 pub(crate) fn log_rows(
     connection: &Connection,
     table: LogTable,
@@ -256,6 +267,7 @@ mod tests {
             MAP_GROUP_BACKWARDS,
             MAP_GROUP_COUNT,
             crate::changes::MAP_TRIM,
+            NUMBER,
             LOG_COUNT,
             LOG_COUNT_FLAG,
             LOG,

@@ -46,6 +46,8 @@ fn check_write(write: &Write) -> Result<(), StoreError> {
         Write::AccountRemove { owner }
         | Write::DocRemove { owner, .. }
         | Write::MapClear { owner, .. }
+        | Write::NumberRemove { owner, .. }
+        | Write::NumbersBelow { owner, .. }
         | Write::LogClearFlags { owner, .. } => key(owner),
         Write::MapPut { owner, key: row, second, value: bytes, .. } => {
             key(owner)?;
@@ -55,6 +57,12 @@ fn check_write(write: &Write) -> Result<(), StoreError> {
         }
         Write::MapTrim { owner, second, .. } => key(owner).and_then(|()| key(second)),
         Write::MapRemove { owner, key: row, .. } => key(owner).and_then(|()| key(row)),
+        Write::NumberPut { owner, key: number, value, .. } => {
+            if *number > MAX_ID || *value > MAX_ID {
+                return refused(format!("number {number} or its value {value} is out of range"));
+            }
+            key(owner)
+        }
         Write::LogAppend { rows, body, .. } => {
             for row in rows {
                 key(&row.owner)?;

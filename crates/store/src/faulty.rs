@@ -3,7 +3,7 @@
 
 use crate::memory::{Memory, Undo};
 use crate::{
-    DocTable, Entry, Future, LogQuery, LogRow, LogTable, MapQuery, MapRow, MapTable, Outcome, OwnedRow, OwnedValue,
+    DocTable, Entry, Future, LogQuery, LogRow, LogTable, MapQuery, MapRow, MapTable, NumberTable, Outcome, OwnedRow, OwnedValue,
     Store, StoreError, Unindexed, search::Search,
 };
 use bytes::Bytes;
@@ -262,6 +262,10 @@ impl Store for Faulty {
 
     fn map_group_count(&self, table: MapTable, owner: &str, second: &str) -> Future<'_, Result<u64, StoreError>> {
         self.read(|store| store.map_group_count(table, owner, second))
+    }
+
+    fn number(&self, table: NumberTable, owner: &str, key: u64) -> Future<'_, Result<Option<u64>, StoreError>> {
+        self.read(|store| store.number(table, owner, key))
     }
 
     fn log_rows(&self, table: LogTable, owner: &str, query: LogQuery) -> Future<'_, Result<Vec<LogRow>, StoreError>> {

@@ -1,11 +1,12 @@
 //! The shapes in which Linnet stores things.
 //!
-//! Features declare tables by shape and write no SQL. A back end keeps five shapes, each row belonging to an *owner*
+//! Features declare tables by shape and write no SQL. A back end keeps these shapes, each row belonging to an *owner*
 //! (the bare address of an account, a room or a service, as text):
 //!
 //! - accounts: who exists, with a value;
 //! - [`DocTable`]: one value per owner;
 //! - [`MapTable`]: rows by key per owner, with a sequence and optionally a second, indexed key;
+//! - [`NumberTable`]: numbers by number per owner, cheap to write often;
 //! - [`LogTable`]: rows appended in the order of their ids, by owner, peer and id; one body may serve several rows.
 //!
 //! Large contents are [`Blobs`], a back end of its own beside the store.
@@ -40,6 +41,9 @@ pub struct DocTable(pub &'static str);
 /// A table of rows by key per owner.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct MapTable(pub &'static str);
+/// A table of numbers by number per owner.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct NumberTable(pub &'static str);
 /// A log per owner.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct LogTable(pub &'static str);
@@ -220,6 +224,35 @@ pub enum Write {
         /** How many stay. */
         keep: u64,
     },
+    /// Creates or replaces a number. Neither key nor value is greater than [`MAX_ID`].
+    NumberPut {
+        /** Table. */
+        table: NumberTable,
+        /** Owner. */
+        owner: Box<str>,
+        /** Key. */
+        key: u64,
+        /** Value. */
+        value: u64,
+    },
+    /// Removes if there.
+    NumberRemove {
+        /** Table. */
+        table: NumberTable,
+        /** Owner. */
+        owner: Box<str>,
+        /** Key. */
+        key: u64,
+    },
+    /// Removes the owner's numbers that are smaller than this one.
+    NumbersBelow {
+        /** Table. */
+        table: NumberTable,
+        /** Owner. */
+        owner: Box<str>,
+        /** The smallest value that stays. */
+        value: u64,
+    },
     /// Appends one body with a row for each owner named. The body goes when its last row goes. An id that is in the
     /// owner's log already is refused.
     LogAppend {
@@ -386,6 +419,8 @@ pub trait Store: Send + Sync + std::fmt::Debug + 'static {
     fn map_group(&self, table: MapTable, owner: &str, query: MapQuery) -> Future<'_, Result<Vec<MapRow>, StoreError>>;
     /// How many rows of an owner have this second key.
     fn map_group_count(&self, table: MapTable, owner: &str, second: &str) -> Future<'_, Result<u64, StoreError>>;
+    /// A number by its key.
+    fn number(&self, table: NumberTable, owner: &str, key: u64) -> Future<'_, Result<Option<u64>, StoreError>>;
     /// Rows of a log.
     fn log_rows(&self, table: LogTable, owner: &str, query: LogQuery) -> Future<'_, Result<Vec<LogRow>, StoreError>>;
     /// How many rows with at least one of the flags.

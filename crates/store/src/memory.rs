@@ -3,7 +3,7 @@
 
 use crate::recent::Recent;
 use crate::{
-    Condition, DocTable, Entry, Future, LogQuery, LogRow, LogTable, MapQuery, MapRow, MapTable, Outcome, OwnedRow,
+    Condition, DocTable, Entry, Future, LogQuery, LogRow, LogTable, MapQuery, MapRow, MapTable, NumberTable, Outcome, OwnedRow,
     OwnedValue, Store, StoreError, Write, check_batch,
 };
 use bytes::Bytes;
@@ -137,6 +137,10 @@ impl Store for Memory {
         self.read(|state| state.group(table, owner, second).count() as u64)
     }
 
+    fn number(&self, table: NumberTable, owner: &str, key: u64) -> Future<'_, Result<Option<u64>, StoreError>> {
+        self.read(|state| state.owners.get(owner)?.numbers.get(&table)?.get(&key).copied())
+    }
+
     fn log_rows(&self, table: LogTable, owner: &str, query: LogQuery) -> Future<'_, Result<Vec<LogRow>, StoreError>> {
         self.read(|state| {
             let Some(log) = state.log(table, owner) else { return Vec::new() };
@@ -192,6 +196,7 @@ enum Cell {
     Account(Box<str>, Option<Bytes>),
     Doc(Box<str>, DocTable, Option<Bytes>),
     Map(Box<str>, MapTable, Box<str>, Option<MapRow>),
+    Number(Box<str>, NumberTable, u64, Option<u64>),
     Log(Box<str>, LogTable, u64, Option<LogCell>),
 }
 
@@ -226,6 +231,7 @@ struct Owner {
     account: Option<Bytes>,
     docs: BTreeMap<DocTable, Bytes>,
     maps: BTreeMap<MapTable, Map>,
+    numbers: BTreeMap<NumberTable, BTreeMap<u64, u64>>,
     logs: BTreeMap<LogTable, BTreeMap<u64, LogCell>>,
 }
 
@@ -332,6 +338,20 @@ impl State {
                     undo.push(self.set(Cell::Map(owner.clone(), *table, key, None)));
                 }
             }
+            Write::NumberPut { table, owner, key, value } => {
+                undo.push(self.set(Cell::Number(owner.clone(), *table, *key, Some(*value))));
+            }
+            Write::NumberRemove { table, owner, key } => {
+                undo.push(self.set(Cell::Number(owner.clone(), *table, *key, None)));
+            }
+            Write::NumbersBelow { table, owner, value } => {
+                let numbers = self.owners.get(owner).and_then(|owner| owner.numbers.get(table));
+                let below = |(key, number): (&u64, &u64)| (number < value).then_some(*key);
+                let keys: Vec<u64> = numbers.into_iter().flatten().filter_map(below).collect();
+                for key in keys {
+                    undo.push(self.set(Cell::Number(owner.clone(), *table, key, None)));
+                }
+            }
             Write::LogAppend { table, rows, body } => {
                 let body = Arc::new(body.clone());
                 for row in rows {
@@ -369,6 +389,9 @@ impl State {
         for (table, map) in &owner.maps {
             cells.extend(map.rows.keys().map(|key| Cell::Map(name.into(), *table, key.clone(), None)));
         }
+        for (table, numbers) in &owner.numbers {
+            cells.extend(numbers.keys().map(|key| Cell::Number(name.into(), *table, *key, None)));
+        }
         for (table, log) in &owner.logs {
             cells.extend(log.keys().map(|id| Cell::Log(name.into(), *table, *id, None)));
         }
@@ -395,6 +418,16 @@ impl State {
                 let old = self.set_row(&owner, table, &key, row);
                 self.forget_if_empty(&owner);
                 Cell::Map(owner, table, key, old)
+            }
+            Cell::Number(owner, table, key, value) => {
+                let tables = &mut self.owners.entry(owner.clone()).or_default().numbers;
+                let numbers = tables.entry(table).or_default();
+                let old = replace(numbers, key, value);
+                if numbers.is_empty() {
+                    tables.remove(&table);
+                }
+                self.forget_if_empty(&owner);
+                Cell::Number(owner, table, key, old)
             }
             Cell::Log(owner, table, id, row) => {
                 let logs = &mut self.owners.entry(owner.clone()).or_default().logs;
@@ -440,7 +473,11 @@ impl State {
 
     fn forget_if_empty(&mut self, name: &str) {
         let empty = self.owners.get(name).is_some_and(|owner| {
-            owner.account.is_none() && owner.docs.is_empty() && owner.maps.is_empty() && owner.logs.is_empty()
+            owner.account.is_none()
+                && owner.docs.is_empty()
+                && owner.maps.is_empty()
+                && owner.numbers.is_empty()
+                && owner.logs.is_empty()
         });
         if empty {
             self.owners.remove(name);

@@ -41,6 +41,7 @@ pub static FEATURE: Feature = Feature {
         Hook::Offline(LOG, UNREAD),
         Hook::Head(head::write),
         Hook::Bound(bound::pass_over),
+        Hook::Named(has_name),
     ],
 };
 
@@ -66,6 +67,11 @@ fn remove_forged_ids(kernel: &Kernel, account: &Account, _: Side, stanza: &Stanz
         &[],
     );
     Some(stanza)
+}
+
+/// Whether the sender has named a message, in one way (RFC 6120 §8.1.3) or the other (XEP-0359 §3.2).
+fn has_name(stanza: &Stanza) -> bool {
+    stanza.id.is_some() || stanza.child("origin-id", ns::STANZA_ID).is_some()
 }
 
 /// The id of a row as clients see it.

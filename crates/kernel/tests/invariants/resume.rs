@@ -116,7 +116,7 @@ async fn a_detached_session_stays_until_its_time_is_over() {
     tell(&server, &romeo, &["late"]).await;
     server.pass(Duration::from_secs(2)).await;
     assert!(romeo.read_all().iter().any(|xml| xml.contains("type='unavailable'")));
-    assert_eq!(server.resume(JULIET, &id, 0).await.err(), Some(NotResumed::Unknown));
+    assert_eq!(server.resume(JULIET, &id, 0).await.err(), Some(NotResumed::Unknown(Some(0))));
     let next = online_with_messages(&server, "juliet@example.com/next").await;
     assert_eq!(ids(&next), ["late"]);
 }
@@ -168,8 +168,8 @@ async fn what_the_old_connection_sent_is_durable_before_the_new_one_hears_of_it(
 async fn nobody_else_resumes_a_session() {
     let (server, romeo, juliet, id) = pair().await;
     juliet.cut();
-    assert_eq!(server.resume("romeo@example.com/a", &id, 0).await.err(), Some(NotResumed::Unknown));
-    assert_eq!(server.resume(JULIET, "other", 0).await.err(), Some(NotResumed::Unknown));
+    assert_eq!(server.resume("romeo@example.com/a", &id, 0).await.err(), Some(NotResumed::Unknown(None)));
+    assert_eq!(server.resume(JULIET, "other", 0).await.err(), Some(NotResumed::Unknown(None)));
     assert_eq!(server.resume(JULIET, &id, 9).await.err(), Some(NotResumed::TooHigh { handled: 9, sent: 0 }));
     let plain = server.bind("juliet@example.com/plain").await;
     let Ok(Some(Signal::Enabled(None))) = plain.control(Control::Enable { resume: false, max: None }) else { panic!() };
@@ -185,7 +185,7 @@ async fn a_replaced_or_overflowing_session_cannot_be_resumed() {
     let (server, romeo, juliet, id) = pair().await;
     juliet.cut();
     let again = online(&server, JULIET).await;
-    assert_eq!(server.resume(JULIET, &id, 0).await.err(), Some(NotResumed::Unknown));
+    assert_eq!(server.resume(JULIET, &id, 0).await.err(), Some(NotResumed::Unknown(Some(0))));
     let id = enable(&again);
     again.cut();
     let large = "x".repeat(64 * 1024);
@@ -193,7 +193,7 @@ async fn a_replaced_or_overflowing_session_cannot_be_resumed() {
         romeo.send(&format!("<message to='{JULIET}' type='chat'><body>{large}</body></message>")).await;
         server.settle().await;
     }
-    assert_eq!(server.resume(JULIET, &id, 0).await.err(), Some(NotResumed::Unknown), "its mailbox was full");
+    assert_eq!(server.resume(JULIET, &id, 0).await.err(), Some(NotResumed::Unknown(Some(0))), "its mailbox was full");
 }
 
 #[tokio::test]
@@ -262,4 +262,133 @@ async fn while_nobody_looks_the_latest_presence_and_state_wait_for_a_real_messag
     romeo.send(&state(JULIET, "s4")).await;
     server.settle().await;
     assert_eq!(ids(&juliet.read_all()), ["s4"]);
+}
+
+async fn died(server: Server, faulty: &store::faulty::Faulty) -> Server {
+    faulty.lose_power();
+    drop(server);
+    Server::start(Arc::new(faulty.clone()), testkit::FakeContext::new(9), testkit::settings()).await.unwrap()
+}
+
+#[tokio::test]
+async fn after_a_crash_the_client_is_told_what_had_an_effect() {
+    let (server, faulty) = server(&["romeo", "juliet"]).await;
+    let romeo = online(&server, "romeo@example.com/a").await;
+    let idle = online(&server, "romeo@example.com/idle").await;
+    let (id, idle) = (enable(&romeo), enable(&idle));
+    romeo.send(PING).await;
+    for name in ["m1", "m2"] {
+        romeo.send(&message("juliet@example.com", name)).await;
+    }
+    romeo.send(PING).await;
+    server.settle().await;
+    let server = died(server, &faulty).await;
+    let resume = async |address: &str, id: &str| server.resume(address, id, 0).await.err();
+    assert_eq!(resume("romeo@example.com/a", &id).await, Some(NotResumed::Unknown(Some(3))));
+    assert_eq!(resume("romeo@example.com/a", &idle).await, Some(NotResumed::Unknown(Some(0))), "nothing had an effect");
+    assert_eq!(resume(JULIET, &id).await, Some(NotResumed::Unknown(None)), "it is somebody else's");
+    let forged = id.replace(|digit: char| digit == '1', "2");
+    assert_eq!(resume("romeo@example.com/a", &forged).await, Some(NotResumed::Unknown(None)));
+    server.pass(Duration::from_secs((limits::COUNTED_MINUTES + 1) * 60)).await;
+    let late = server.resume("romeo@example.com/a", &id, 0).await.err();
+    assert_eq!(late, Some(NotResumed::Unknown(None)), "too old");
+}
+
+#[tokio::test]
+async fn a_count_is_written_with_what_it_counts() {
+    let (server, faulty) = server(&["romeo", "juliet"]).await;
+    let romeo = online(&server, "romeo@example.com/a").await;
+    let id = enable(&romeo);
+    romeo.send(&message("juliet@example.com", "m1")).await;
+    server.settle().await;
+    faulty.hold();
+    romeo.send(&message("juliet@example.com", "m2")).await;
+    quiet().await;
+    faulty.fail(store::faulty::Call::Apply, 1, store::StoreError::Io("no power".into()), store::faulty::Moment::Before);
+    let server = died(server, &faulty).await;
+    let failed = server.resume("romeo@example.com/a", &id, 0).await.err();
+    assert_eq!(failed, Some(NotResumed::Unknown(Some(1))));
+    assert_eq!(ids(&online_with_messages(&server, JULIET).await), ["m1"]);
+}
+
+#[tokio::test]
+async fn a_refused_batch_counts_what_was_done() {
+    let (server, faulty) = server(&["romeo", "juliet"]).await;
+    let romeo = online(&server, "romeo@example.com/a").await;
+    let id = enable(&romeo);
+    romeo.send(&message("juliet@example.com", "m1")).await;
+    server.settle().await;
+    let refused = store::StoreError::Refused("for a test".into());
+    faulty.fail(store::faulty::Call::Apply, 1, refused, store::faulty::Moment::Before);
+    romeo.send(&message("juliet@example.com", "m2")).await;
+    server.settle().await;
+    let server = died(server, &faulty).await;
+    let failed = server.resume("romeo@example.com/a", &id, 0).await.err();
+    assert_eq!(failed, Some(NotResumed::Unknown(Some(2))));
+}
+
+/// Bodies in the log of an account, oldest first.
+async fn logged(server: &Server, account: &str) -> Vec<String> {
+    let query = store::LogQuery { limit: 100, ..Default::default() };
+    let rows = server.store.log_rows(store::LogTable("messages"), account, query).await.unwrap();
+    let text = |row: store::LogRow| String::from_utf8(row.body.to_vec()).unwrap();
+    rows.into_iter().map(|row| crate::between(&text(row), "<body>", "</body>").to_owned()).collect()
+}
+
+#[tokio::test]
+async fn what_is_sent_again_after_a_lost_acknowledgement_is_kept_once() {
+    let (server, faulty) = server(&["romeo", "juliet"]).await;
+    let romeo = online(&server, "romeo@example.com/a").await;
+    for name in ["m1", "m2"] {
+        romeo.send(&message("juliet@example.com", name)).await;
+    }
+    romeo.send(&message("romeo@example.com", "note")).await;
+    server.settle().await;
+    romeo.end(Vec::new());
+    for crash in [false, true] {
+        if crash {
+            let server = died(server, &faulty).await;
+            return again(&server).await;
+        }
+        again(&server).await;
+    }
+
+    async fn again(server: &Server) {
+        let romeo = online(server, "romeo@example.com/b").await;
+        for name in ["m1", "m2"] {
+            romeo.send(&message("juliet@example.com", name)).await;
+        }
+        romeo.send(&message("romeo@example.com", "note")).await;
+        romeo.send(PING).await;
+        server.settle().await;
+        assert!(romeo.read_all().iter().any(|xml| xml.contains("id='ping'")));
+        assert_eq!(logged(server, "romeo@example.com").await, ["m1", "m2", "note"]);
+        assert_eq!(logged(server, "juliet@example.com").await, ["m1", "m2"]);
+        romeo.end(Vec::new());
+    }
+}
+
+#[tokio::test]
+async fn what_only_looks_like_a_repetition_is_a_new_message() {
+    let (server, _) = server(&["romeo", "juliet"]).await;
+    let send = async |peer: &Peer, id: &str, body: &str| {
+        let id = if id.is_empty() { String::new() } else { format!("id='{id}'") };
+        peer.send(&format!("<message to='juliet@example.com' type='chat' {id}><body>{body}</body></message>")).await;
+    };
+    let first = online(&server, "romeo@example.com/a").await;
+    send(&first, "1", "a").await;
+    send(&first, "1", "a").await;
+    send(&first, "", "b").await;
+    server.settle().await;
+    assert_eq!(logged(&server, "juliet@example.com").await, ["a", "a", "b"], "on one stream a client knows what it does");
+    let second = online(&server, "romeo@example.com/b").await;
+    send(&second, "1", "other").await;
+    send(&second, "", "b").await;
+    server.settle().await;
+    assert_eq!(logged(&server, "juliet@example.com").await, ["a", "a", "b", "other", "b"]);
+    server.pass(Duration::from_secs(limits::COUNTED_MINUTES * 60 + 1)).await;
+    let third = online(&server, "romeo@example.com/c").await;
+    send(&third, "1", "other").await;
+    server.settle().await;
+    assert_eq!(logged(&server, "juliet@example.com").await.len(), 6, "a week later it is meant");
 }

@@ -9,7 +9,7 @@ mod search;
 mod shapes;
 
 use crate::{
-    DocTable, Entry, LogIndex, LogQuery, LogRow, LogTable, MapRow, MapTable, Outcome, Store, StoreError, Write,
+    DocTable, Entry, LogIndex, LogQuery, LogRow, LogTable, MapRow, MapTable, NumberTable, Outcome, Store, StoreError, Write,
 };
 use bytes::Bytes;
 use std::cell::Cell;
@@ -127,6 +127,10 @@ impl Bench<'_> {
     fn second(&self, table: MapTable, second: &str) -> Vec<(String, String)> {
         let rows = block_on(self.subject.store.map_second(table, second, usize::MAX)).unwrap();
         rows.into_iter().map(|(owner, row)| (owner.into(), row.key.into())).collect()
+    }
+
+    fn number(&self, table: NumberTable, owner: &str, key: u64) -> Option<u64> {
+        block_on(self.subject.store.number(table, owner, key)).unwrap()
     }
 
     fn log(&self, table: LogTable, owner: &str, query: LogQuery) -> Vec<LogRow> {

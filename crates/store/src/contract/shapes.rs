@@ -4,7 +4,7 @@ use super::{
     Bench, Case, DOC, DOC_B, LOG, LOG_B, MAP, MAP_B, account_put, account_remove, append, block_on, doc_put, map_put,
     map_remove,
 };
-use crate::{MAX_KEY_BYTES, MapQuery, MapRow, Wanted, Write};
+use crate::{MAX_ID, MAX_KEY_BYTES, MapQuery, MapRow, NumberTable, Wanted, Write};
 use bytes::Bytes;
 
 pub(super) const CASES: &[Case] = &[
@@ -15,6 +15,7 @@ pub(super) const CASES: &[Case] = &[
     ("second keys reach over all owners", second_keys_reach_over_all_owners),
     ("groups of rows are read and trimmed", groups_are_read_and_trimmed),
     ("what belongs to no account is loaded where that is wanted", loading_without_account),
+    ("numbers are replaced and removed by key, by value and with their owner", numbers),
     ("any text is a key, any bytes are a value", any_text_is_a_key),
     ("large values", large_values),
     ("removing an account removes all it owns", removing_an_account_removes_all_it_owns),
@@ -65,6 +66,26 @@ fn documents_are_apart_by_owner_and_table(bench: &Bench<'_>) {
     assert_eq!(bench.doc(DOC_B, "a@example.org"), None);
     assert_eq!(bench.doc(DOC, "b@example.org").unwrap(), "2");
     assert_eq!(bench.account("a@example.org"), None, "a document makes no account");
+}
+
+fn numbers(bench: &Bench<'_>) {
+    const TABLE: NumberTable = NumberTable("number");
+    let put = |owner: &str, key, value| Write::NumberPut { table: TABLE, owner: owner.into(), key, value };
+    let below = |owner: &str, value| Write::NumbersBelow { table: TABLE, owner: owner.into(), value };
+    bench.write(vec![put("a", 1, 10), put("a", 2, 20), put("a", MAX_ID, MAX_ID), put("b", 1, 5), put("a", 1, 11)]);
+    let of = |owner: &str, key| bench.number(TABLE, owner, key);
+    assert_eq!((of("a", 1), of("a", 2), of("a", MAX_ID)), (Some(11), Some(20), Some(MAX_ID)));
+    assert_eq!((of("b", 1), of("b", 2), of("c", 1)), (Some(5), None, None));
+    assert_eq!(bench.number(NumberTable("other"), "a", 1), None);
+    bench.write(vec![below("a", 20), below("c", 20)]);
+    assert_eq!((of("a", 1), of("a", 2), of("b", 1)), (None, Some(20), Some(5)));
+    let remove = |key| Write::NumberRemove { table: TABLE, owner: "a".into(), key };
+    bench.write(vec![remove(2), remove(2), remove(77)]);
+    assert_eq!((of("a", 2), of("a", MAX_ID)), (None, Some(MAX_ID)));
+    bench.write(vec![account_remove("a")]);
+    assert_eq!((of("a", MAX_ID), of("b", 1)), (None, Some(5)));
+    let too_large = bench.entry(vec![put("b", MAX_ID + 1, 1)]);
+    assert!(bench.try_apply(&[too_large]).is_err());
 }
 
 fn rows_are_found_by_key_and_sequence(bench: &Bench<'_>) {

@@ -49,8 +49,9 @@ pub struct Resumed {
 /// Why no session goes on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum NotResumed {
-    /// There is no such session of this account (any more).
-    Unknown,
+    /// There is no such session of this account any more, or there never was. Of one that there was: how many of the
+    /// client's stanzas the server has handled.
+    Unknown(Option<u32>),
     /// The client counts more stanzas than it was sent. The stream ends.
     TooHigh {
         /// What the client says.
@@ -84,8 +85,17 @@ impl Signal {
 
 /// `<failed/>` with a condition of RFC 6120 §8.3.3 (XEP-0198 §3, §5).
 pub(super) fn failed(condition: &str) -> Bytes {
+    failed_after(None, condition)
+}
+
+/// The same of a session that the server knows, with the number of stanzas that it has handled (§5).
+pub(super) fn failed_after(handled: Option<u32>, condition: &str) -> Bytes {
     let mut out = Writer::new(ns::CLIENT);
-    out.open("failed", ns::STREAM_MANAGEMENT).open(condition, ns::STANZA_ERROR).close().close();
+    let failed = out.open("failed", ns::STREAM_MANAGEMENT);
+    if let Some(handled) = handled {
+        failed.attr("h", &handled.to_string());
+    }
+    failed.open(condition, ns::STANZA_ERROR).close().close();
     out.finish()
 }
 

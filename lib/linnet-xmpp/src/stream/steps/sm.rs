@@ -7,7 +7,7 @@ use crate::{
     ns,
     stream::{
         Answer, Control, Need, NotResumed, Signal, StreamCondition, StreamError,
-        control::{failed, too_high},
+        control::{failed, failed_after, too_high},
     },
     xml::{Document, Node, Writer},
 };
@@ -120,10 +120,11 @@ pub(super) fn resumed(id: &str, handled: u32) -> bytes::Bytes {
 
 /// `<failed/>` in place of `<resumed/>`.
 pub(super) fn not_resumed(error: NotResumed) -> bytes::Bytes {
-    failed(match error {
-        NotResumed::Fault => "internal-server-error",
-        NotResumed::Unknown | NotResumed::TooHigh { .. } => "item-not-found",
-    })
+    match error {
+        NotResumed::Fault => failed("internal-server-error"),
+        NotResumed::Unknown(handled) => failed_after(handled, "item-not-found"),
+        NotResumed::TooHigh { .. } => failed("item-not-found"),
+    }
 }
 
 /// What is asked for at the wrong time fails, and the stream goes on; anything else is no element of a client's.

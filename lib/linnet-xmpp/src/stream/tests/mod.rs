@@ -151,7 +151,7 @@ impl Backend {
             Need::Resume { id, .. } if *id == "known" => {
                 Answer::Resumed(Err(NotResumed::TooHigh { handled: 9, sent: 2 }))
             }
-            Need::Resume { .. } => Answer::Resumed(Err(NotResumed::Unknown)),
+            Need::Resume { .. } => Answer::Resumed(Err(NotResumed::Unknown(None))),
             Need::Bind { username, domain, resource } => {
                 Answer::Bound(self.bind(username.as_deref(), domain, resource.as_deref()))
             }
