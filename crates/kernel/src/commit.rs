@@ -10,17 +10,18 @@ use crate::{
     counts::Counts,
     effects::{Cause, Effects},
     limits,
+    notes::Notes,
     owner::Owner,
     reroute::{self, Returned},
 };
 use linnet_xmpp::{
-    Jid, StanzaError,
+    StanzaError,
     stanza::{Class, Condition, Type},
 };
 use parking_lot::Mutex;
 use smallvec::SmallVec;
 use std::{
-    collections::{BTreeMap, VecDeque},
+    collections::VecDeque,
     sync::{
         Arc, Weak,
         atomic::{AtomicU64, AtomicUsize, Ordering},
@@ -49,11 +50,11 @@ struct Pending {
 /// The queue in front of the store.
 pub(crate) struct Commit {
     queue: Mutex<Queue>,
-    wake: Notify,
+    pub(crate) wake: Notify,
     next_entry: AtomicU64,
     /// Bytes handed over and not yet performed.
     bytes: AtomicUsize,
-    notes: Mutex<Notes>,
+    pub(crate) notes: Mutex<Notes>,
 }
 
 #[derive(Default)]
@@ -61,16 +62,6 @@ struct Queue {
     waiting: VecDeque<Pending>,
     /// Handed over and not yet performed, the waiting ones included.
     unfinished: usize,
-}
-
-/// Rows that reached a client, by their owner's address.
-type NotedRows = BTreeMap<Jid, (Arc<Owner>, Vec<u64>)>;
-
-/// Notes that wait for the next batch, or for a transaction of their own.
-#[derive(Default)]
-struct Notes {
-    rows: NotedRows,
-    since: Option<Instant>,
 }
 
 impl Commit {
@@ -187,45 +178,6 @@ impl Kernel {
         };
         // An error means that the server is stopping: nothing more will become durable.
         let _ = receiver.await;
-    }
-
-    /// Notes that rows have reached a client: the flags are cleared with the next batch, at most half a second later.
-    pub(crate) fn note(&self, owner: &Arc<Owner>, rows: &[u64]) {
-        let mut notes = self.commit.notes.lock();
-        let first = notes.since.is_none();
-        notes.since.get_or_insert_with(|| self.context.instant());
-        let slot = notes.rows.entry(owner.address.clone()).or_insert_with(|| (owner.clone(), Vec::new()));
-        slot.1.extend_from_slice(rows);
-        drop(notes);
-        if first {
-            self.commit.wake.notify_one();
-        }
-    }
-
-    fn take_notes(&self) -> NotedRows {
-        let mut notes = self.commit.notes.lock();
-        notes.since = None;
-        std::mem::take(&mut notes.rows)
-    }
-
-    /// Puts notes back that could not be written; they are tried again after the usual wait.
-    fn put_back(&self, taken: NotedRows) {
-        let mut notes = self.commit.notes.lock();
-        if !taken.is_empty() {
-            notes.since = Some(self.context.instant());
-        }
-        for (address, (owner, rows)) in taken {
-            notes.rows.entry(address).or_insert_with(|| (owner, Vec::new())).1.extend(rows);
-        }
-    }
-
-    fn write_notes(&self, notes: &NotedRows) -> Vec<Write> {
-        let Some((table, flags)) = self.hooks.offline else { return Vec::new() };
-        let write = |(owner, rows): &(Arc<Owner>, Vec<u64>)| {
-            let owner = owner.address.as_str().into();
-            Write::LogClearFlags { table, owner, ids: Some(rows.clone()), flags }
-        };
-        notes.values().map(write).collect()
     }
 
     /// Performs effects whose writes are durable. May run under owners' locks, so it takes none: what ended sessions did

@@ -6,9 +6,7 @@
 //! that number and a seal of it, so that nothing is stored for a session that changes nothing.
 
 use crate::{Kernel, limits, session::Session};
-use hmac::{Hmac, KeyInit, Mac};
-use linnet_xmpp::Jid;
-use sha2::Sha256;
+use linnet_xmpp::{Jid, sasl::keyed_name};
 use std::{
     sync::Arc,
     time::{SystemTime, UNIX_EPOCH},
@@ -65,16 +63,11 @@ pub(crate) fn forget(session: &Session) -> Write {
 }
 
 impl Kernel {
-    /// The id by which the client of a session resumes it: 128 bits of seal, which nobody can guess (XEP-0198 §8).
+    /// The id by which the client of a session resumes it, with a seal of 96 bits that nobody can guess (XEP-0198 §8).
     pub(crate) fn resumption_id(&self, account: &Jid, session: u64) -> Box<str> {
-        let mut id = format!("{session:016x}");
-        if let Ok(mut mac) = <Hmac<Sha256> as KeyInit>::new_from_slice(&self.secret) {
-            for part in [b"resume\0", account.bare_str().as_bytes(), b"\0", id.as_bytes()] {
-                mac.update(part);
-            }
-            mac.finalize().into_bytes().iter().take(16).for_each(|byte| id.push_str(&format!("{byte:02x}")));
-        }
-        id.into()
+        let number = format!("{session:016x}");
+        let seal = keyed_name(&self.secret, &["resume", account.bare_str(), &number]);
+        (number + &seal).into()
     }
 
     /// The number of the session of an account that an id names, if this server made the id.

@@ -6,7 +6,13 @@
 //! log when it first sends. Rows and sessions are numbered by one counter (`ids.rs`), so a row whose id is smaller than
 //! the session's number came on an earlier stream.
 
-use crate::{Kernel, account::Account, limits, owner::Owner, session::Session};
+use crate::{
+    Kernel,
+    account::Account,
+    limits,
+    owner::Owner,
+    route::{Origin, Passage},
+};
 use linnet_xmpp::{Stanza, stanza::Kind};
 use std::{
     collections::VecDeque,
@@ -73,18 +79,23 @@ impl Kernel {
         now.saturating_sub(Duration::from_secs(limits::COUNTED_MINUTES * 60)).as_micros() as u64
     }
 
-    /// The hash of a message by which it is known again, if it has a name.
-    pub(crate) fn name_hash(&self, stanza: &Stanza) -> Option<u64> {
-        self.has_name(stanza).then(|| self.hash(stanza))
+    /// Whether a message that would become a row came on an earlier stream of its sender's already. Takes note of the
+    /// hash by which it is known again.
+    pub(crate) fn came_before(
+        &self,
+        sender: Option<&Account>,
+        origin: Origin<'_>,
+        stanza: &Stanza,
+        passage: &mut Passage,
+    ) -> bool {
+        let (Some(sender), Some(session)) = (sender, origin.session()) else { return false };
+        passage.hash = self.has_name(stanza).then(|| self.hash(stanza));
+        let Some((hash, sent)) = passage.hash.zip(sender.sent.as_ref()) else { return false };
+        sent.has(hash, self.oldest_repeated(), session.id)
     }
 
     fn hash(&self, stanza: &Stanza) -> u64 {
         let to = stanza.to.as_ref().map(|to| to.as_str());
         self.hasher.hash_one((to, stanza.ty as u8, stanza.id.as_deref(), &stanza.inner()[..]))
-    }
-
-    /// Whether the sender sent it on an earlier stream already.
-    pub(crate) fn is_repeated(&self, sender: &Account, session: &Session, hash: u64) -> bool {
-        sender.sent.as_ref().is_some_and(|sent| sent.has(hash, self.oldest_repeated(), session.id))
     }
 }

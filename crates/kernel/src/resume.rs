@@ -257,7 +257,8 @@ impl Kernel {
         let bare = username.and_then(|username| Jid::new(Some(username), domain, None).ok());
         let bare = bare.ok_or(NotResumed::Unknown(None))?;
         let number = self.session_of(&bare, id).ok_or(NotResumed::Unknown(None))?;
-        let session = self.find_owner(bare.as_str()).and_then(|owner| Some(owner.lock().session(number)?.session.clone()));
+        let session =
+            self.find_owner(bare.as_str()).and_then(|owner| Some(owner.lock().session(number)?.session.clone()));
         let resumed = match &session {
             Some(session) => self.resume_session(session, handled).await,
             None => Err(NotResumed::Unknown(None)),

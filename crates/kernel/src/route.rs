@@ -9,7 +9,7 @@ use crate::{
     Kernel,
     account::Account,
     effects::{Cause, Delivery, Effects},
-    hooks::{At, Handler, Iq, NoHandler, Notice, Onward, Refusal, Side},
+    hooks::{At, Iq, Notice, Onward, Refusal, Side},
     mailbox::Item,
     outbox,
     owner::{Owner, lock_two},
@@ -17,7 +17,6 @@ use crate::{
     session::Session,
     turn::{Changes, Turn},
 };
-use bytes::Bytes;
 use linnet_xmpp::{
     Jid, Stanza, StanzaError,
     stanza::{Condition, Kind, Rejected, Type},
@@ -90,8 +89,8 @@ pub(crate) struct Passage {
     pub(crate) repeated: bool,
     /// The row by which it is known that it came.
     row: u64,
-    reply: Option<Stanza>,
-    later: Option<(&'static Iq, At, Jid)>,
+    pub(crate) reply: Option<Stanza>,
+    pub(crate) later: Option<(&'static Iq, At, Jid)>,
 }
 
 impl Kernel {
@@ -242,7 +241,8 @@ impl Kernel {
             }
             (None, _) => {
                 let mut a = sender.lock();
-                let fresh = !sender.is_stale() && !(matches!(target, Target::Own) && self.must_recall(&a, &stanza));
+                let is_new = matches!(target, Target::Own) && self.must_recall(&a, &stanza);
+                let fresh = !sender.is_stale() && !is_new;
                 fresh.then(|| self.pass(origin, &target, &stanza, Some((sender, &mut *a)), None))
             }
         };
@@ -435,51 +435,6 @@ impl Kernel {
             Kind::Message => Err(absent(stanza)),
             Kind::Presence => Ok(()),
         }
-    }
-
-    /// An iq that the server answers itself.
-    pub(crate) fn iq(
-        self: &Arc<Self>,
-        at: At,
-        account: &Account,
-        origin: Origin<'_>,
-        stanza: &Arc<Stanza>,
-        passage: &mut Passage,
-    ) -> Result<(), Refusal> {
-        if !matches!(stanza.ty, Type::Get | Type::Set) {
-            // An answer: somebody may wait for it. From others, e.g. those to roster pushes, nothing follows.
-            self.answered(stanza);
-            return Ok(());
-        }
-        let Some(payload) = stanza.payload() else { return Err(StanzaError::new(Condition::BadRequest).into()) };
-        let found = self.hooks.iq(payload.name(), payload.ns(), stanza.ty == Type::Get, at);
-        let iq = match found {
-            // First of all, so that it does not tell whether there is such an account.
-            Err(NoHandler::OwnersAlone) => return Err(StanzaError::new(Condition::Forbidden).into()),
-            _ if at == At::Account && !account.exists => return Err(absent(stanza)),
-            Ok(iq) => iq,
-            // What is known there to be read only: nobody writes to the account of somebody else.
-            Err(NoHandler::WrongType) if at == At::Account => return Err(StanzaError::new(Condition::Forbidden).into()),
-            Err(NoHandler::WrongType) => return Err(StanzaError::new(Condition::BadRequest).into()),
-            Err(NoHandler::UnknownPayload) => return Err(StanzaError::new(Condition::ServiceUnavailable).into()),
-        };
-        match iq.handler {
-            Handler::Now(run) => {
-                let session = origin.session().map(|session| session.id);
-                let mut turn = Turn::new(self, account, stanza, Side::In, at, session);
-                let answer: Bytes = run(&mut turn)?;
-                passage.inward = Some(turn.into_changes());
-                passage.reply = Some(stanza.result(answer));
-            }
-            Handler::Later(_) => {
-                let owner = match at {
-                    At::Own | At::Account | At::Service(_) | At::AnyService => account.address.clone(),
-                    At::Server => stanza.to.as_ref().map_or_else(|| account.address.domain_jid(), Jid::domain_jid),
-                };
-                passage.later = Some((iq, at, owner));
-            }
-        }
-        Ok(())
     }
 }
 

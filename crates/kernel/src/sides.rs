@@ -31,16 +31,14 @@ impl Kernel {
             return Err(absent(stanza));
         }
         self.rewrite(Side::In, account, stanza);
-        if let (Some(sender), Some(session)) = (sender, origin.session()) {
-            passage.hash = self.name_hash(stanza);
-            passage.repeated = passage.hash.is_some_and(|hash| self.is_repeated(sender, session, hash));
-            if passage.repeated {
-                return Ok(());
-            }
-        }
         let session = origin.session().map(|session| session.id);
         let mut turn = Turn::new(self, account, stanza, Side::In, At::Account, session);
-        let row = if stanza.kind == Kind::Message { self.record(&mut turn)? } else { None };
+        let flags = if stanza.kind == Kind::Message { self.flags(&turn) } else { 0 };
+        if flags != 0 && self.came_before(sender, origin, stanza, passage) {
+            passage.repeated = true;
+            return Ok(());
+        }
+        let row = self.record(&mut turn, flags)?;
         let id = row.as_ref().map_or(0, |row| row.id);
         if let Some(receive) = self.hooks.receive[stanza.kind as usize] {
             receive(&mut turn, id)?;
@@ -56,17 +54,20 @@ impl Kernel {
         Ok(())
     }
 
-    /// The recipient's row of a message; of one to oneself there is one row for both sides.
-    fn record(&self, turn: &mut Turn<'_>) -> Result<Option<LogIndex>, Refusal> {
-        let Some((table, flags_of)) = self.hooks.record else { return Ok(None) };
+    /// The flags of the recipient's row of a message; of one to oneself there is one row for both sides. 0: no row.
+    fn flags(&self, turn: &Turn<'_>) -> u32 {
+        let Some((_, flags_of)) = self.hooks.record else { return 0 };
         let mut flags = flags_of(turn);
         if let (true, Some(session)) = (turn.actor().bare_str() == turn.account.address.as_str(), turn.session) {
             let id = Some(session.session.id);
             flags |= flags_of(&Turn::new(turn.kernel, turn.account, turn.stanza, Side::Out, At::Own, id));
         }
-        if flags == 0 {
-            return Ok(None);
-        }
+        flags
+    }
+
+    /// The recipient's row of a message.
+    fn record(&self, turn: &mut Turn<'_>, flags: u32) -> Result<Option<LogIndex>, Refusal> {
+        let Some((table, _)) = self.hooks.record.filter(|_| flags != 0) else { return Ok(None) };
         let is_stored = self.hooks.offline.is_some_and(|(log, mask)| log == table && flags & mask != 0);
         if is_stored && turn.account.stored >= limits::STORED {
             let text = "too many messages are waiting for this account";
@@ -87,7 +88,8 @@ impl Kernel {
         let Some(session) = origin.session().filter(|_| account.exists) else { return };
         let mut turn = Turn::new(self, account, stanza, Side::Out, At::Own, Some(session.id));
         let flags = self.hooks.record.filter(|_| result.is_ok()).map_or(0, |(_, flags_of)| flags_of(&turn));
-        let row = (flags != 0).then(|| turn.row(flags, false));
+        let keeps = flags != 0 && (passage.hash.is_some() || !self.came_before(Some(account), origin, stanza, passage));
+        let row = keeps.then(|| turn.row(flags, false));
         let refused = match result {
             Err(Refusal::Error(error)) => Some(error),
             _ => None,

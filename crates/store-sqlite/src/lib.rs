@@ -23,8 +23,8 @@ use std::path::Path;
 use std::sync::mpsc;
 use std::thread::JoinHandle;
 use store::{
-    DocTable, Entry, Future, Loaded, LogQuery, LogRow, LogTable, MapQuery, MapRow, MapTable, NumberTable, Outcome, OwnedRow,
-    OwnedValue, Store, StoreError, Unindexed, Wanted, search::Search,
+    DocTable, Entry, Future, Loaded, LogQuery, LogRow, LogTable, MapQuery, MapRow, MapTable, NumberTable, Outcome,
+    OwnedRow, OwnedValue, Store, StoreError, Unindexed, Wanted, search::Search,
 };
 use tokio::sync::oneshot;
 

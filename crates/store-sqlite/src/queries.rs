@@ -4,7 +4,9 @@ use crate::late;
 use bytes::Bytes;
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, OptionalExtension, Row, params};
-use store::{DocTable, INDEXED_FLAG, Loaded, LogQuery, LogRow, LogTable, MAX_ID, MapQuery, MapRow, MapTable, NumberTable, Wanted};
+use store::{
+    DocTable, INDEXED_FLAG, Loaded, LogQuery, LogRow, LogTable, MAX_ID, MapQuery, MapRow, MapTable, NumberTable, Wanted,
+};
 
 macro_rules! of_owner {
     ($shape:literal) => {

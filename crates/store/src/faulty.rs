@@ -3,8 +3,8 @@
 
 use crate::memory::{Memory, Undo};
 use crate::{
-    DocTable, Entry, Future, LogQuery, LogRow, LogTable, MapQuery, MapRow, MapTable, NumberTable, Outcome, OwnedRow, OwnedValue,
-    Store, StoreError, Unindexed, search::Search,
+    DocTable, Entry, Future, LogQuery, LogRow, LogTable, MapQuery, MapRow, MapTable, NumberTable, Outcome, OwnedRow,
+    OwnedValue, Store, StoreError, Unindexed, search::Search,
 };
 use bytes::Bytes;
 use parking_lot::Mutex;

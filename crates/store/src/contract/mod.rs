@@ -9,7 +9,8 @@ mod search;
 mod shapes;
 
 use crate::{
-    DocTable, Entry, LogIndex, LogQuery, LogRow, LogTable, MapRow, MapTable, NumberTable, Outcome, Store, StoreError, Write,
+    DocTable, Entry, LogIndex, LogQuery, LogRow, LogTable, MapRow, MapTable, NumberTable, Outcome, Store, StoreError,
+    Write,
 };
 use bytes::Bytes;
 use std::cell::Cell;
