@@ -24,7 +24,7 @@ impl Session {
         let address = Jid::parse("juliet@capulet.example/balcony").unwrap();
         match need {
             Need::Verify { username, .. } => Answer::Verified(Ok(username.clone())),
-            Need::Resume { .. } if self.is_lost => Answer::Resumed(Err(NotResumed::Unknown)),
+            Need::Resume { .. } if self.is_lost => Answer::Resumed(Err(NotResumed::Unknown(None))),
             Need::Resume { handled, .. } => {
                 self.acknowledge(*handled);
                 self.left = std::mem::take(&mut self.unacknowledged).into_iter().chain(self.left.drain(..)).collect();
