@@ -107,12 +107,11 @@ impl<'a> Turn<'a> {
     }
 
     /// A document as the turn has set it; where it has not, as [`Turn::document`] says it.
-    pub fn latest<T: Any + Send + Sync + Clone>(&self) -> Option<Arc<T>> {
-        let set = self.changes.documents.iter().rev().find(|(id, _)| *id == TypeId::of::<T>());
-        match set {
-            Some((_, document)) => document.clone().downcast().ok(),
-            None => self.document::<T>().map(|document| Arc::new(document.clone())),
-        }
+    pub fn latest<T: Any + Send + Sync>(&self) -> Option<Arc<T>> {
+        let id = TypeId::of::<T>();
+        let set = self.changes.documents.iter().rev().find(|(set, _)| *set == id);
+        let (_, document) = set.or_else(|| self.account.documents.iter().find(|(kept, _)| *kept == id))?;
+        document.clone().downcast().ok()
     }
 
     /// Demands something of the store for all writes of this stanza.

@@ -73,8 +73,8 @@ fn decode(value: Option<Bytes>) -> Document {
 }
 
 impl Avatar {
-    fn latest(turn: &Turn<'_>) -> Avatar {
-        turn.latest::<Avatar>().map(|avatar| Avatar::clone(&avatar)).unwrap_or_default()
+    fn latest(turn: &Turn<'_>) -> Arc<Avatar> {
+        turn.latest().unwrap_or_default()
     }
 
     /// The image in the data node, as the metadata say (XEP-0398 §3.1).
@@ -129,7 +129,7 @@ fn hide(turn: &mut Turn<'_>, change: &Change<'_>) {
     let known = Avatar::latest(turn);
     let is_gone = match change {
         Change::Retracted(ids) => ids.iter().any(|id| known.is(id)),
-        Change::Emptied => matches!(known, Avatar::Shown { .. }),
+        Change::Emptied => matches!(*known, Avatar::Shown { .. }),
         Change::Published(_) | Change::Configured => false,
     };
     if is_gone {
@@ -143,7 +143,7 @@ fn parse(xml: &Bytes) -> Option<xml::Document> {
 
 /// From now on the account shows this one, or none. Who sees its presence hears of it (XEP-0153 §3.1).
 fn show(turn: &mut Turn<'_>, avatar: Avatar) {
-    if Avatar::latest(turn) == avatar {
+    if *Avatar::latest(turn) == avatar {
         return;
     }
     let owner = turn.account.address.as_str().into();
@@ -185,10 +185,10 @@ fn says_no_photo(presence: &Stanza) -> bool {
 /// The presence with the hash of the avatar in place of what it said; `None` where that is right already, or there is
 /// nothing to tell. `to`: who gets it; `None`: everybody who sees the account's presence.
 fn with_hash(turn: &Turn<'_>, presence: &Stanza, to: Option<&Jid>) -> Option<Stanza> {
-    let wanted = match Avatar::latest(turn) {
+    let wanted = match &*Avatar::latest(turn) {
         Avatar::Unknown => return None,
         Avatar::Disabled => Update::NoPhoto,
-        Avatar::Shown { id, .. } if is_visible(turn, to) => Update::Photo(id.into()),
+        Avatar::Shown { id, .. } if is_visible(turn, to) => Update::Photo(id.to_string()),
         Avatar::Shown { .. } => return None,
     };
     if update(presence).as_ref() == Some(&wanted) {
@@ -256,7 +256,7 @@ pub(crate) fn take(turn: &mut Turn<'_>, vcard: Bytes) -> Result<Bytes, StanzaErr
             // A photo that is elsewhere is none of the nodes'.
             let is_elsewhere =
                 root.child("PHOTO", ns::VCARD).is_some_and(|photo| photo.child("EXTVAL", ns::VCARD).is_some());
-            if !is_elsewhere && matches!(Avatar::latest(turn), Avatar::Shown { .. }) {
+            if !is_elsewhere && matches!(*Avatar::latest(turn), Avatar::Shown { .. }) {
                 let id = format!("{:016x}", turn.kernel.unique());
                 let item = Item::new(id, Metadata::default().to_bytes());
                 pubsub::store(turn, ns::AVATAR_METADATA, &item, config::open())?;

@@ -17,7 +17,7 @@ use std::{
 };
 
 /// Names of nodes, in order.
-type Names = Arc<[Box<str>]>;
+pub(super) type Names = Arc<[Box<str>]>;
 
 /// Hashes that are known: there are some hundred versions of clients about, with some settings each.
 const KNOWN: usize = 4096;
@@ -47,7 +47,7 @@ impl Verified {
 }
 
 /// The capabilities that a presence tells.
-enum Told {
+pub(super) enum Told {
     /// XEP-0115.
     One(Caps),
     /// XEP-0390.
@@ -55,7 +55,7 @@ enum Told {
 }
 
 impl Told {
-    fn read(stanza: &Stanza) -> Option<Told> {
+    pub(super) fn read(stanza: &Stanza) -> Option<Told> {
         let many = stanza.child("c", ns::CAPS2).and_then(|node| HashSet::read(node).ok());
         if let Some(many) = many.filter(|set| set.disco_nodes().next().is_some()) {
             return Some(Told::Many(many));
@@ -64,7 +64,7 @@ impl Told {
     }
 
     /// The node to ask about, which is also what the answer is known by.
-    fn node(&self) -> Option<String> {
+    pub(super) fn node(&self) -> Option<String> {
         match self {
             Told::One(caps) => Some(caps.disco_node()),
             Told::Many(set) => set.disco_nodes().next(),
@@ -98,8 +98,7 @@ pub(crate) fn told(turn: &mut Turn<'_>, session: &Attached, stanza: &Stanza) {
         }
         return;
     };
-    let names = VERIFIED.lock().names.get(&key).cloned();
-    match names {
+    match verified(&key) {
         Some(nodes) => {
             let interests = Interests { key, nodes };
             greet(turn, session, &interests);
@@ -115,17 +114,34 @@ pub(crate) fn told(turn: &mut Turn<'_>, session: &Attached, stanza: &Stanza) {
     }
 }
 
-/// Asks a client what it can do.
-async fn learn(kernel: &Arc<Kernel>, owner: &Arc<Owner>, address: Jid, told: Told, key: Box<str>) {
-    let question = Info::question(Some(&key)).to_bytes();
-    let Ok(answer) = kernel.request(&owner.address, address.clone(), Type::Get, question).await else { return };
-    let Some(Ok(info)) = answer.payload().map(Info::read) else { return };
+/// What a hash stands for, if somebody has told it.
+pub(super) fn verified(key: &str) -> Option<Names> {
+    VERIFIED.lock().names.get(key).cloned()
+}
+
+/// Asks a client what it wants to be notified of.
+pub(super) async fn ask(
+    kernel: &Arc<Kernel>,
+    owner: &Arc<Owner>,
+    address: &Jid,
+    told: &Told,
+    key: &str,
+) -> Option<Names> {
+    let question = Info::question(Some(key)).to_bytes();
+    let answer = kernel.request(&owner.address, address.clone(), Type::Get, question).await.ok()?;
+    let info = Info::read(answer.payload()?).ok()?;
     let wanted: BTreeSet<Box<str>> =
         info.features.iter().filter_map(|feature| feature.strip_suffix("+notify")).map(Box::from).collect();
     let nodes: Names = wanted.into_iter().take(WANTED).collect();
     if told.proves(&info) {
-        VERIFIED.lock().put(&key, &nodes);
+        VERIFIED.lock().put(key, &nodes);
     }
+    Some(nodes)
+}
+
+/// Learns what the client of a session wants.
+async fn learn(kernel: &Arc<Kernel>, owner: &Arc<Owner>, address: Jid, told: Told, key: Box<str>) {
+    let Some(nodes) = ask(kernel, owner, &address, &told, &key).await else { return };
     kernel.act(owner, false, |turn| {
         let account = turn.account;
         let session = address.resource().and_then(|resource| account.resource(resource));

@@ -3,10 +3,13 @@
 //! last items when it comes online.
 //!
 //! What a client wants is remembered with its session (`caps`), so a notification goes to the account of the contact, and
-//! there to those sessions that want it. Not done: notifications to contacts at other servers, until there is a way to them.
+//! there to those sessions that want it. What clients of contacts at other servers want is kept with the account itself
+//! (`abroad`).
 
+mod abroad;
 mod caps;
 
+pub(crate) use abroad::present;
 pub(crate) use caps::told;
 
 use crate::{
@@ -29,7 +32,7 @@ use std::sync::Arc;
 pub static FEATURE: Feature = Feature {
     name: "pep",
     xeps: &[
-        Xep { number: 163, version: "1.2.2", note: "notifications within the server" },
+        Xep { number: 163, version: "1.2.2", note: "" },
         Xep { number: 172, version: "1.1", note: "a node like others" },
         Xep { number: 222, version: "1.0", note: "" },
         Xep { number: 223, version: "1.1.1", note: "" },
@@ -38,7 +41,7 @@ pub static FEATURE: Feature = Feature {
     server_features: &[],
     account_features: &[],
     stream_features: &[],
-    hooks: &[Hook::Notice(notice)],
+    hooks: &[Hook::Notice(notice), Hook::Ended(abroad::ended)],
 };
 
 /// The nodes that a session's client wants notifications of.
@@ -74,7 +77,10 @@ fn wants(session: &Attached, node: &str) -> bool {
 
 /// Tells contacts what happened to a node, where they want to know.
 pub(crate) fn tell(turn: &mut Turn<'_>, stanza: &Stanza, node: &str, contacts: Vec<Jid>) {
-    turn.emit_with(stanza.clone(), contacts, Arc::new(Word::Event(node.into())));
+    let (here, abroad): (Vec<_>, Vec<_>) = contacts.into_iter().partition(|jid| turn.kernel.serves(jid.domain()));
+    let clients = abroad.iter().flat_map(|contact| abroad::clients(turn, contact, node)).collect();
+    turn.emit(stanza.clone(), clients);
+    turn.emit_with(stanza.clone(), here, Arc::new(Word::Event(node.into())));
 }
 
 /// Tells a subscriber, as long as he shows what he said (XEP-0060 §16.4.2).

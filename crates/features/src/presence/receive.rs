@@ -16,7 +16,10 @@ pub(super) fn receive(turn: &mut Turn<'_>, _row: u64) -> Result<(), Refusal> {
     match turn.stanza.ty {
         Type::Probe => probe(turn),
         Type::Subscribe | Type::Subscribed | Type::Unsubscribe | Type::Unsubscribed => subscription(turn),
-        _ => presence(turn),
+        _ => {
+            presence(turn);
+            pep::present(turn);
+        }
     }
     Ok(())
 }

@@ -26,7 +26,9 @@ pub(super) fn step(kernel: Arc<Kernel>) -> Future<'static, Result<Step, JobError
         let next = kernel.shared::<Next>();
         let number = next.0.load(Ordering::Acquire);
         let mut is_done = true;
-        for (owner, row) in kernel.store.map_second(NODES, &bucket_named(number), kernel::limits::JOB_ROWS).await? {
+        // All of the bucket, for those beyond a limit would never have their turn: of most nodes one page is read, and
+        // nothing written.
+        for (owner, row) in kernel.store.map_second(NODES, &bucket_named(number), usize::MAX).await? {
             let (Ok(owner), Some(node)) = (Jid::parse(&owner), Node::decode(&row)) else { continue };
             is_done &= look(&kernel, &owner, &node).await?;
         }
