@@ -274,9 +274,6 @@ impl Inner {
             // The last write is not through. When it is, the mailbox has to be asked: nobody is woken for what waits there.
             return true;
         }
-        if let Some(signal) = self.guard.kernel.acknowledgement(&self.guard.session, cx.waker()) {
-            self.say(&signal);
-        }
         loop {
             if self.guard.out.as_ref().is_some_and(|out| out.bytes.len() >= limits::WRITE_BATCH) {
                 return true;
@@ -289,6 +286,10 @@ impl Inner {
                 }
                 Poll::Pending => break,
             }
+        }
+        // Behind the items, so that it never overtakes what tells of a failure.
+        if let Some(signal) = self.guard.kernel.acknowledgement(&self.guard.session, cx.waker()) {
+            self.say(&signal);
         }
         if self.guard.session.mailbox.asks() {
             self.say(&Signal::Request);

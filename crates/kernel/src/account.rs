@@ -68,6 +68,8 @@ pub struct Account {
     pub sessions: Vec<Attached>,
     /// Messages in its log that nobody has read.
     pub stored: u32,
+    /// Roughly their bytes.
+    pub(crate) stored_bytes: u64,
     pub(crate) documents: Vec<(TypeId, Document)>,
     /// What lives in memory only.
     pub(crate) held: Vec<(TypeId, Document)>,
@@ -77,6 +79,8 @@ pub struct Account {
     pub(crate) sent: Option<Box<Sent>>,
     /// Rows that are on their way to a session: not to be given to another.
     pub(crate) in_flight: Vec<InFlight>,
+    /// Copies of rows that sessions were given, while the store does not know that a session has the row.
+    copies: Vec<Copied>,
     /// The session that catches up with stored messages.
     pub(crate) catching_up: Option<u64>,
 }
@@ -87,6 +91,16 @@ pub(crate) struct InFlight {
     pub(crate) row: u64,
     /// Which session, or [`LANDED`].
     pub(crate) session: u64,
+    /// Its bytes, for [`Account::stored_bytes`].
+    pub(crate) size: u32,
+}
+
+/// A session was given a copy of a row that is another's, so it needs no other (XEP-0280).
+#[derive(Debug)]
+struct Copied {
+    flight: InFlight,
+    /// Its client has it.
+    came: bool,
 }
 
 /// In place of a session's number: some session has the row, and the store does not know it yet.
@@ -99,11 +113,13 @@ impl Account {
             exists: false,
             sessions: Vec::new(),
             stored: 0,
+            stored_bytes: 0,
             documents: Vec::new(),
             held: Vec::new(),
             value: None,
             sent: None,
             in_flight: Vec::new(),
+            copies: Vec::new(),
             catching_up: None,
         }
     }
@@ -170,28 +186,75 @@ impl Account {
         }
     }
 
-    /// The row has reached a session: no session carries it any more. False if it had reached another before.
-    pub(crate) fn land(&mut self, row: u64) -> bool {
-        let landed = InFlight { row, session: LANDED };
-        if !self.flies(row) || self.in_flight.contains(&landed) {
-            return false;
+    /// A session has a row, or a copy of it. True if it is the first, so that no session carries the row any more and the
+    /// store has to know.
+    pub(crate) fn arrived(&mut self, row: u64, session: u64) -> bool {
+        if let Some(flight) = self.flight(row, session) {
+            self.land(row, flight.size);
+            return true;
         }
-        self.in_flight.retain(|flight| flight.row != row);
-        self.in_flight.push(landed);
+        let copy = self.copies.iter_mut().find(|copy| (copy.flight.row, copy.flight.session) == (row, session));
+        copy.is_some_and(|copy| {
+            copy.came = true;
+            true
+        }) && self.has_come_as_copy(row)
+    }
+
+    /// Whether a session has a copy of a row that nobody carries: then the row has landed.
+    pub(crate) fn has_come_as_copy(&mut self, row: u64) -> bool {
+        let copy = self.copies.iter().find(|copy| copy.flight.row == row && copy.came);
+        let Some(size) = copy.map(|copy| copy.flight.size).filter(|_| !self.flies(row)) else { return false };
+        self.land(row, size);
         true
+    }
+
+    /// Nobody has to be given the row any more.
+    pub(crate) fn land(&mut self, row: u64, size: u32) {
+        self.in_flight.retain(|flight| flight.row != row);
+        self.in_flight.push(InFlight { row, session: LANDED, size: 0 });
+        self.stored = self.stored.saturating_sub(1);
+        self.stored_bytes = if self.stored == 0 { 0 } else { self.stored_bytes.saturating_sub(size.into()) };
     }
 
     /// The store knows that rows have landed.
     pub(crate) fn settle_rows(&mut self, rows: &[u64]) {
         self.in_flight.retain(|flight| flight.session != LANDED || !rows.contains(&flight.row));
+        self.copies.retain(|copy| !rows.contains(&copy.flight.row));
         self.shrink();
+    }
+
+    /// Nothing in the log is for anybody any more.
+    pub(crate) fn clear_stored(&mut self) {
+        (self.stored, self.stored_bytes, self.copies) = (0, 0, Vec::new());
+    }
+
+    /// A session is given a copy of a row.
+    pub(crate) fn copy(&mut self, flight: InFlight) {
+        // Beyond the limit a message may come twice, with the same id.
+        if self.copies.len() < limits::COPIES {
+            self.copies.push(Copied { flight, came: false });
+        }
+    }
+
+    /// Whether a session was given a copy of a row.
+    pub(crate) fn has_copy(&self, row: u64, session: u64) -> bool {
+        self.copies.iter().any(|copy| (copy.flight.row, copy.flight.session) == (row, session))
+    }
+
+    /// A copy never came about, or (`row` 0) the session has ended.
+    pub(crate) fn forget_copies(&mut self, row: u64, session: u64) {
+        self.copies.retain(|copy| copy.flight.session != session || (row != 0 && copy.flight.row != row));
+        self.shrink();
+    }
+
+    fn flight(&self, row: u64, session: u64) -> Option<InFlight> {
+        self.in_flight.iter().find(|flight| (flight.row, flight.session) == (row, session)).copied()
     }
 
     /// A session gives a row up. True if nobody else has it or carries it.
     pub(crate) fn give_up(&mut self, row: u64, session: u64) -> bool {
-        let Some(place) = self.in_flight.iter().position(|flight| *flight == InFlight { row, session }) else {
-            return false;
-        };
+        let is_it = |flight: &InFlight| (flight.row, flight.session) == (row, session);
+        let Some(place) = self.in_flight.iter().position(is_it) else { return false };
         self.in_flight.remove(place);
         self.shrink();
         !self.flies(row)
@@ -201,11 +264,14 @@ impl Account {
         if self.in_flight.is_empty() {
             self.in_flight = Vec::new();
         }
+        if self.copies.is_empty() {
+            self.copies = Vec::new();
+        }
     }
 
     /// Whether a row is on its way to this session, which has not said that it has it.
     pub fn is_on_its_way(&self, row: u64, session: u64) -> bool {
-        self.in_flight.contains(&InFlight { row, session })
+        self.flight(row, session).is_some()
     }
 
     /// Whether a row is on its way to a session, or has just arrived.

@@ -10,6 +10,7 @@ use crate::{
     counts::Counts,
     effects::{Cause, Effects},
     limits,
+    mailbox::{HeadKind, Item},
     notes::Notes,
     owner::Owner,
     reroute::{self, Returned},
@@ -188,6 +189,9 @@ impl Kernel {
             if let Err(item) = delivery.session.mailbox.push(delivery.item) {
                 returned.push((delivery.session, item));
             }
+        }
+        for (owner, row) in effects.arrived {
+            self.note(&owner, &[row]);
         }
         for (session, error) in effects.endings {
             session.mailbox.close(Some(error));
@@ -448,8 +452,11 @@ fn answer_failure(kernel: &Kernel, cause: Option<&Cause>, effects: &Effects, res
     if let Some(cause) = cause
         && let Some(reply) = cause.stanza.error(&error)
     {
+        let item = Item { head: HeadKind::Failure, ..Item::plain(Arc::new(reply)) };
         // A sender that has gone needs no answer.
-        let _ = cause.session.mailbox.push(crate::mailbox::Item::plain(Arc::new(reply)));
+        if cause.session.mailbox.push(item).is_ok() {
+            cause.session.note_failure();
+        }
     }
     if let Some(mut answer) = effects.answer.clone() {
         answer.ty = Type::Error;

@@ -1,7 +1,13 @@
 //! What one stanza causes, on both sides: writes, deliveries, and what its owners send on. Invariant: all of it is done
 //! or none; deliveries are performed after the writes are durable, in the order in which effects were handed over.
 
-use crate::{mailbox::Item, outbox::Emission, owner::Owner, session::Session};
+use crate::{
+    account::InFlight,
+    mailbox::{self, Item},
+    outbox::Emission,
+    owner::Owner,
+    session::Session,
+};
 use linnet_xmpp::{Stanza, StanzaError, stream::StreamError};
 use parking_lot::Mutex;
 use smallvec::SmallVec;
@@ -23,6 +29,8 @@ pub struct Effects {
     pub changes_documents: bool,
     /// What is put into mailboxes then.
     pub deliveries: SmallVec<[Delivery; 2]>,
+    /// Rows of which it has turned out that a session has them.
+    pub(crate) arrived: Vec<(Arc<Owner>, u64)>,
     /// What owners send on then, each through its own outbox.
     pub emissions: Vec<(Arc<Owner>, Emission)>,
     /// Sessions that are ended then.
@@ -61,6 +69,13 @@ pub struct Delivery {
     pub session: Arc<Session>,
     /// What.
     pub item: Item,
+}
+
+impl Delivery {
+    /// The item's row on its way to the session.
+    pub(crate) fn flight(&self) -> InFlight {
+        InFlight { row: self.item.row, session: self.session.id, size: mailbox::size(&self.item.stanza) }
+    }
 }
 
 impl Effects {

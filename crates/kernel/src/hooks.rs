@@ -126,6 +126,8 @@ pub struct Ask {
     pub owner: Jid,
     /// The session that asks, if it is here.
     pub session: Option<Arc<Session>>,
+    /// Of the asking session's account: rows with smaller ids can be read, those with greater ones came later.
+    pub next_row: u64,
 }
 
 impl Ask {
@@ -261,8 +263,16 @@ pub enum Hook {
     Service(Service),
     /// Takes what an owner tells another one beside a stanza ([`Turn::emit_with`]): says whether it was its own.
     Notice(fn(&mut Turn<'_>, &Notice) -> bool),
-    /// Rows of this log with one of these flags are given to the first session that takes messages.
-    Offline(LogTable, u32),
+    /// Rows of this log with one of these flags are given to the first session that takes messages, unless they have one
+    /// of the others and that session's client knows them from the archive ([`Kernel::has_read`]).
+    Offline {
+        /// Which log.
+        table: LogTable,
+        /// Nobody has taken the row.
+        unread: u32,
+        /// It is in the archive.
+        archived: u32,
+    },
     /// Writes what follows the content of a stanza with this kind of head.
     Head(fn(&Kernel, HeadKind, &Item, &Jid, &mut Vec<u8>)),
     /// How an actor stands to an account.
@@ -333,6 +343,7 @@ pub struct Table {
     pub(crate) services: Vec<&'static Service>,
     pub(crate) notices: Vec<fn(&mut Turn<'_>, &Notice) -> bool>,
     pub(crate) offline: Option<(LogTable, u32)>,
+    pub(crate) archived: u32,
     pub(crate) heads: Vec<Head>,
     pub(crate) relation: Option<fn(&Account, &Jid) -> Relation>,
     pub(crate) stream: Vec<Stream>,
@@ -373,7 +384,9 @@ impl Table {
             }
             Hook::Service(service) => self.services.push(service),
             Hook::Notice(run) => self.notices.push(*run),
-            Hook::Offline(table, flags) => self.offline = Some((*table, *flags)),
+            Hook::Offline { table, unread, archived } => {
+                (self.offline, self.archived) = (Some((*table, *unread)), *archived);
+            }
             Hook::Head(run) => self.heads.push(*run),
             Hook::Relation(run) => self.relation = Some(*run),
             Hook::Stream(run) => self.stream.push(*run),

@@ -13,6 +13,7 @@ use std::sync::{Arc, atomic::Ordering};
 
 impl Kernel {
     /// Answers an iq beside its lane, behind everything that was handed over before, so that one reads one's own writes.
+    /// The session's account is locked by the caller.
     pub(crate) fn ask_later(
         self: &Arc<Self>,
         session: &Arc<Session>,
@@ -33,9 +34,11 @@ impl Kernel {
             return;
         }
         let (kernel, stanza, slot) = (self.clone(), stanza.clone(), Slot(session.clone()));
+        // Under the account's lock: all that has a smaller id was handed over before.
+        let next_row = self.ids.next(self.context.now());
         self.context.spawn(Box::pin(async move {
             kernel.barrier().await;
-            let ask = Ask { kernel, stanza: stanza.clone(), at, owner, session: Some(slot.0.clone()) };
+            let ask = Ask { kernel, stanza: stanza.clone(), at, owner, session: Some(slot.0.clone()), next_row };
             let reply = match run(ask).await {
                 Ok(answer) => Some(stanza.result(answer)),
                 Err(error) => stanza.error(&error),
@@ -58,7 +61,7 @@ impl Kernel {
         let (kernel, stanza) = (self.clone(), stanza.clone());
         self.context.spawn(Box::pin(async move {
             kernel.barrier().await;
-            let ask = Ask { kernel: kernel.clone(), stanza: stanza.clone(), at, owner, session: None };
+            let ask = Ask { kernel: kernel.clone(), stanza: stanza.clone(), at, owner, session: None, next_row: 0 };
             let answer = match run(ask).await {
                 Ok(answer) => Some(stanza.result(answer)),
                 Err(error) => stanza.error(&error),

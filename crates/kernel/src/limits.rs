@@ -46,6 +46,14 @@ pub const SESSIONS: usize = 100;
 pub const DIRECTED: usize = 1000;
 /// Messages kept for an account that nobody has read (XEP-0160 §3: then the sender gets an error).
 pub const STORED: u32 = 10_000;
+/// Bytes of the messages kept for an account that nobody has read; then the sender gets an error as well. Far more than
+/// people write in a holiday, and no way to fill a disk.
+pub const STORED_BYTES: u64 = 32 * 1024 * 1024;
+/// Copies of messages on their way that an account remembers, so that nobody gets such a message twice: as much as all
+/// windows of a handful of sessions hold.
+pub const COPIES: usize = 8192;
+/// Clients of an account of which it is remembered how far they have read the archive.
+pub const READERS: u64 = 50;
 /// Messages read from the store at once for a session that comes online.
 pub const OFFLINE_PAGE: usize = 50;
 /// Answers that leave the lane and are being worked on, for one session.

@@ -30,6 +30,10 @@ pub enum HeadKind {
     Row(u32),
     /// Of a message read from the receiver's log: with its flags and when it came.
     Late(u32, SystemTime),
+    /// As it is: a copy of a message in the receiver's log, whose row is the item's.
+    Copy,
+    /// As it is: says that a stanza of the receiver's own could not be made durable.
+    Failure,
 }
 
 /// A stanza that waits for a session: a shared body and what is particular to this receiver.
@@ -45,6 +49,16 @@ pub struct Item {
     pub row: u64,
 }
 
+impl HeadKind {
+    /// The flags of the row of a message; 0 where it is not the receiver's.
+    pub(crate) fn flags(self) -> u32 {
+        match self {
+            HeadKind::Row(flags) | HeadKind::Late(flags, _) => flags,
+            HeadKind::Plain | HeadKind::Copy | HeadKind::Failure => 0,
+        }
+    }
+}
+
 impl Item {
     /// A stanza as it is.
     pub fn plain(stanza: Arc<Stanza>) -> Item {
@@ -53,8 +67,13 @@ impl Item {
 
     /// Roughly the bytes that it will take on the wire.
     pub fn size(&self) -> usize {
-        self.stanza.inner().len() + 200
+        size(&self.stanza) as usize
     }
+}
+
+/// Roughly the bytes of a stanza.
+pub(crate) fn size(stanza: &Stanza) -> u32 {
+    u32::try_from(stanza.inner().len() + 200).unwrap_or(u32::MAX)
 }
 
 /// The queue of one session.
@@ -76,6 +95,8 @@ struct Inner {
     waker: Option<Waker>,
     /// The number of the connection that takes.
     connection: u32,
+    /// Items in the queues that tell of failures.
+    failures: u32,
     /// With stream management. Boxed like the next one: many sessions have neither.
     window: Option<Box<Window>>,
     /// While nobody looks at the client.
@@ -152,6 +173,7 @@ impl Mailbox {
         }
         inner.let_go();
         inner.bytes += item.size();
+        inner.failures += u32::from(item.head == HeadKind::Failure);
         inner.live.push_back(item);
         if !inner.held {
             inner.wake();
@@ -211,6 +233,11 @@ impl Mailbox {
     /// Whether what was taken stays here until the client has acknowledged it (XEP-0198).
     pub fn keeps(&self) -> bool {
         self.inner.lock().window.is_some()
+    }
+
+    /// How many items tell of failures and were not taken yet.
+    pub(crate) fn failures(&self) -> u32 {
+        self.inner.lock().failures
     }
 
     /// Whether anything that the client has not acknowledged, or that was not taken yet, is such.
@@ -311,9 +338,11 @@ impl Mailbox {
         }
         let pulled = inner.pulled.get_or_insert_default();
         pulled.bytes += bytes;
+        let failures = items.iter().filter(|item| item.head == HeadKind::Failure).count();
         for item in items.into_iter().rev() {
             pulled.items.push_front(item);
         }
+        inner.failures += failures as u32;
         inner.wake();
     }
 
@@ -389,6 +418,7 @@ impl Inner {
                 if pulled.bytes <= limits::PULLED_BYTES / 2 {
                     pulled.waiting.drain(..).for_each(Waker::wake);
                 }
+                self.failures -= u32::from(item.head == HeadKind::Failure);
                 return Some(item);
             }
             if !self.held && pulled.waiting.is_empty() {
@@ -400,6 +430,7 @@ impl Inner {
         }
         let item = self.live.pop_front()?;
         self.bytes -= item.size();
+        self.failures -= u32::from(item.head == HeadKind::Failure);
         if self.live.is_empty() && self.live.capacity() > 4 {
             // An idle session keeps no queue.
             self.live = VecDeque::new();

@@ -177,12 +177,13 @@ impl Kernel {
         let loaded = self.store.load(text, &documents.wanted).await?;
         let mut account = owner.lock();
         account.exists = loaded.is_some();
-        account.stored = 0;
+        (account.stored, account.stored_bytes) = (0, 0);
         account.documents = Vec::new();
         account.value = None;
         account.sent = None;
         if let Some(loaded) = loaded {
-            account.stored = loaded.logs.iter().sum::<u64>() as u32;
+            account.stored = loaded.logs.iter().map(|size| size.rows).sum::<u64>() as u32;
+            account.stored_bytes = loaded.logs.iter().map(|size| size.bytes).sum();
             account.documents = documents.read(&loaded);
             account.value = account.sessions.is_empty().then_some(loaded.account);
         }

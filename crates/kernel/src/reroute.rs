@@ -3,9 +3,8 @@
 
 use crate::{
     Account, Attached, Kernel,
-    account::InFlight,
     effects::{Delivery, Effects},
-    mailbox::Item,
+    mailbox::{HeadKind, Item},
     outbox::Emission,
     owner::Owner,
     session::Session,
@@ -31,7 +30,7 @@ pub(crate) fn now(kernel: &Arc<Kernel>, mut returned: Returned) {
             let owner = session.owner.clone();
             let mut effects = Effects::default();
             let mut account = owner.lock();
-            take_back(&mut account, &owner, &session, vec![item], &mut effects);
+            take_back(kernel, &mut account, &owner, &session, vec![item], &mut effects);
             // Ends: a session whose mailbox is closed inherits nothing.
             returned.extend(kernel.perform(effects, &mut kicked));
             drop(account);
@@ -50,6 +49,7 @@ pub(crate) fn unreserve(effects: Effects) {
         if item.row != 0 {
             let mut account = session.owner.lock();
             account.give_up(item.row, session.id);
+            account.forget_copies(item.row, session.id);
         }
     }
 }
@@ -57,6 +57,7 @@ pub(crate) fn unreserve(effects: Effects) {
 /// Gives what a session did not take to the other sessions of the account that take messages, in order; what nobody
 /// takes stays in the store or is answered as for an absent resource.
 pub(crate) fn take_back(
+    kernel: &Kernel,
     account: &mut Account,
     owner: &Arc<Owner>,
     from: &Arc<Session>,
@@ -64,31 +65,37 @@ pub(crate) fn take_back(
     effects: &mut Effects,
 ) {
     for item in items {
-        if item.row != 0 && !account.give_up(item.row, from.id) {
-            // Another session has it or carries it.
+        // Of a copy the original is with whom it was for; a row that is not given up another session has or carries.
+        if item.row != 0 && (item.head == HeadKind::Copy || !account.give_up(item.row, from.id)) {
             continue;
         }
-        let Some(heir) = heir(account, from, &item) else {
+        let Some(heir) = heir(kernel, account, from, &item) else {
+            if item.row != 0 && account.has_come_as_copy(item.row) {
+                effects.arrived.push((owner.clone(), item.row));
+            }
             refuse(account, owner, from, &item, effects);
             continue;
         };
-        if item.row != 0 {
-            account.in_flight.push(InFlight { row: item.row, session: heir.id });
+        let delivery = Delivery { session: heir, item };
+        if delivery.item.row != 0 {
+            account.in_flight.push(delivery.flight());
         }
-        effects.deliveries.push(Delivery { session: heir, item });
+        effects.deliveries.push(delivery);
     }
 }
 
 /// The available session of highest priority that takes a message in place of the one that has gone. A stored message,
 /// or one that was sent to the full address of the session (RFC 6121 §8.5.3.2.1), goes on; one without a row to the bare
 /// address has gone to the others already.
-fn heir(account: &Account, gone: &Session, item: &Item) -> Option<Arc<Session>> {
+fn heir(kernel: &Kernel, account: &Account, gone: &Session, item: &Item) -> Option<Arc<Session>> {
     let stanza = &item.stanza;
     let was_for_it_alone = item.row != 0 || stanza.to.as_ref().is_some_and(|to| !to.is_bare());
     if stanza.kind != Kind::Message || !matches!(stanza.ty, Type::Normal | Type::Chat) || !was_for_it_alone {
         return None;
     }
-    others(account, gone).max_by_key(|attached| attached.priority).map(|attached| attached.session.clone())
+    let needs = |other: &&Attached| kernel.needs(account, &other.session, item.row, item.head.flags());
+    let heir = others(account, gone).filter(needs).max_by_key(|attached| attached.priority);
+    heir.map(|attached| attached.session.clone())
 }
 
 fn others<'a>(account: &'a Account, gone: &'a Session) -> impl Iterator<Item = &'a Attached> {

@@ -41,6 +41,8 @@ pub(crate) struct Managed {
     /// Of those with an entry that is not known to be durable: the lane's count that includes it, and how many stanzas
     /// had come before.
     unsettled: VecDeque<(u64, u32)>,
+    /// The lane's counts that include entries that failed and whose error the client may not have been sent.
+    failed: VecDeque<u64>,
     /// The count that was sent last, and the one at the last question.
     told: u32,
     owed: u32,
@@ -57,16 +59,38 @@ enum State {
 impl Managed {
     /// How many of the client's stanzas are durable, without a gap.
     fn handled(&mut self, session: &Session) -> u32 {
-        let (_, done) = session.lane.counts();
+        let done = self.done(session);
         while self.unsettled.front().is_some_and(|(count, _)| *count <= done) {
             self.unsettled.pop_front();
         }
         self.unsettled.front().map_or(self.received, |(_, before)| *before)
     }
 
+    /// How many of the lane's entries are done, up to the first that failed and whose error still waits to be sent: a
+    /// client that is told of the count before it is told of the error would take the stanza for safe.
+    fn done(&mut self, session: &Session) -> u64 {
+        let (_, done) = session.lane.counts();
+        let untold = session.mailbox.failures() as usize;
+        while self.failed.len() > untold {
+            self.failed.pop_front();
+        }
+        self.failed.front().map_or(done, |failed| done.min(failed - 1))
+    }
+
     fn answer(&mut self, session: &Session) -> Signal {
         self.told = self.handled(session);
         Signal::Handled(self.told)
+    }
+}
+
+impl Session {
+    /// The next entry of the lane has failed, and the error is in the mailbox. Call it without any lock, before the lane
+    /// counts the entry as done.
+    pub(crate) fn note_failure(&self) {
+        if let Some(managed) = &mut *self.managed.lock() {
+            let (_, done) = self.lane.counts();
+            managed.failed.push_back(done + 1);
+        }
     }
 }
 
@@ -92,8 +116,8 @@ impl Kernel {
             session.counting.store(counts.received.wrapping_add(1), Ordering::Release);
         }
         let kicked = hand_over(self)?;
-        let (after, done) = session.lane.counts();
-        if after > before && done < after {
+        let (after, _) = session.lane.counts();
+        if after > before && counts.done(session) < after {
             counts.handled(session);
             counts.unsettled.push_back((after, counts.received));
         }
@@ -147,6 +171,7 @@ impl Kernel {
             is_timed: false,
             received: 0,
             unsettled: VecDeque::new(),
+            failed: VecDeque::new(),
             told: 0,
             owed: 0,
         }));

@@ -24,7 +24,7 @@ use parking_lot::Mutex;
 use std::{
     sync::{
         Arc,
-        atomic::{AtomicBool, AtomicU32, Ordering},
+        atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering},
     },
     task::Waker,
     time::SystemTime,
@@ -50,6 +50,8 @@ pub struct Session {
     /// What the client said of itself, where it did.
     pub agent: Option<Box<Agent>>,
     pub(crate) later: AtomicU32,
+    /// What its client knows from the archive: rows with smaller ids.
+    pub(crate) known: AtomicU64,
     /// Whether it waits for its client (`resume`).
     pub(crate) detached: AtomicBool,
     /// What the stanza that is being handed over counts as, if that has to be durable with it; else 0.
@@ -171,6 +173,7 @@ impl Kernel {
                 lane: Lane::default(),
                 owner: owner.clone(),
                 later: AtomicU32::new(0),
+                known: AtomicU64::new(0),
                 detached: AtomicBool::new(false),
                 counting: AtomicU32::new(0),
                 managed: Mutex::new(None),
@@ -218,7 +221,15 @@ impl Kernel {
             }
             // Of rows that come from now on, the session has learnt; of earlier ones it has not.
             let next_row = self.ids.next(self.context.now());
+            let has_unread = account.stored > 0;
             drop(account);
+            if entry.is_some() {
+                // It reads the archive (XEP-0386 §3.2): what is in there by now needs no other delivery.
+                session.known.store(next_row, Ordering::Release);
+                if has_unread {
+                    self.pass_over(session.clone());
+                }
+            }
             self.settle(kicked);
             return Ok(Bound { session, next_row, signals });
         }
@@ -237,8 +248,7 @@ impl Kernel {
             return;
         }
         let mut account = session.owner.lock();
-        let landed: Vec<u64> = rows.iter().copied().filter(|row| account.land(*row)).collect();
-        account.stored = account.stored.saturating_sub(landed.len() as u32);
+        let landed: Vec<u64> = rows.iter().copied().filter(|row| account.arrived(*row, session.id)).collect();
         drop(account);
         if !landed.is_empty() {
             self.note(&session.owner, &landed);
@@ -289,6 +299,7 @@ impl Kernel {
             }
             turn.into_changes().apply(owner, account, &mut effects);
             account.sessions.retain(|attached| attached.session.id != session.id);
+            account.forget_copies(0, session.id);
             if account.sessions.is_empty() {
                 account.sessions = Vec::new();
             }
@@ -297,7 +308,7 @@ impl Kernel {
         let mut items = unwritten;
         items.extend(session.mailbox.drain());
         let mut back = Effects::default();
-        reroute::take_back(account, owner, session, items, &mut back);
+        reroute::take_back(self, account, owner, session, items, &mut back);
         // At once: it is older than all that is still on its way to durability.
         let mut kicked = Vec::new();
         let returned = self.perform(back, &mut kicked);

@@ -5,7 +5,7 @@ use crate::{
     Kernel,
     account::Account,
     hooks::{At, Refusal, Side},
-    limits,
+    limits, mailbox,
     route::{Origin, Passage, absent},
     turn::Turn,
 };
@@ -69,7 +69,9 @@ impl Kernel {
     fn record(&self, turn: &mut Turn<'_>, flags: u32) -> Result<Option<LogIndex>, Refusal> {
         let Some((table, _)) = self.hooks.record.filter(|_| flags != 0) else { return Ok(None) };
         let is_stored = self.hooks.offline.is_some_and(|(log, mask)| log == table && flags & mask != 0);
-        if is_stored && turn.account.stored >= limits::STORED {
+        let bytes = turn.account.stored_bytes + u64::from(mailbox::size(turn.stanza));
+        if is_stored && (turn.account.stored >= limits::STORED || bytes > limits::STORED_BYTES) {
+            // XEP-0160 §2, step 3.
             let text = "too many messages are waiting for this account";
             return Err(StanzaError::new(Condition::ServiceUnavailable).text(text).into());
         }

@@ -3,10 +3,10 @@
 
 use crate::{
     Kernel,
-    account::{Account, Attached, Document, InFlight, Mark},
+    account::{Account, Attached, Document, Mark},
     effects::{Delivery, Effects, Task},
     hooks::{At, Notice, Relation, Side},
-    mailbox::{HeadKind, Item},
+    mailbox::{self, HeadKind, Item},
     outbox::{self, Emission},
     owner::Owner,
     session::Session,
@@ -59,8 +59,8 @@ pub(crate) struct Changes {
     stored_cleared: bool,
     /// Of the row that was made of the stanza.
     row_flags: u32,
-    /// A row is added to those that nobody has taken yet.
-    adds_stored: bool,
+    /// A row of so many bytes is added to those that nobody has taken yet.
+    adds_stored: Option<u32>,
 }
 
 #[derive(Debug)]
@@ -158,6 +158,14 @@ impl<'a> Turn<'a> {
         self.changes.deliveries.push(Delivery { session: to.session.clone(), item });
     }
 
+    /// Puts a copy of the turn's stanza, which became a row that goes to others, into the mailbox of one of the account's
+    /// sessions, which then needs no other. 0: it became none.
+    pub fn deliver_copy(&mut self, to: &Attached, copy: Arc<Stanza>, address: Option<Jid>, row: u64) {
+        let head = if row == 0 { HeadKind::Plain } else { HeadKind::Copy };
+        let item = Item { stanza: copy, to: address, head, row };
+        self.changes.deliveries.push(Delivery { session: to.session.clone(), item });
+    }
+
     /// Puts the turn's stanza into the mailbox of one of the account's sessions, as the row that was made of it.
     pub fn deliver_row(&mut self, to: &Attached, row: u64) {
         let head = if row == 0 { HeadKind::Plain } else { HeadKind::Row(self.changes.row_flags) };
@@ -244,7 +252,9 @@ impl<'a> Turn<'a> {
     /// next session that takes messages.
     pub(crate) fn row(&mut self, flags: u32, stored: bool) -> LogIndex {
         let id = self.kernel.ids.next(self.now());
-        self.changes.adds_stored |= stored;
+        if stored {
+            self.changes.adds_stored = Some(mailbox::size(self.stanza));
+        }
         self.changes.row_flags = flags;
         let own = &self.account.address;
         let other = if self.side == Side::Out { self.stanza.to.as_ref() } else { self.stanza.from.as_ref() };
@@ -271,18 +281,21 @@ impl Changes {
             account.hold(id, state);
         }
         for delivery in self.deliveries {
-            if delivery.item.row != 0 {
-                account.in_flight.push(InFlight { row: delivery.item.row, session: delivery.session.id });
+            match (delivery.item.row, delivery.item.head) {
+                (0, _) => {}
+                (_, HeadKind::Copy) => account.copy(delivery.flight()),
+                _ => account.in_flight.push(delivery.flight()),
             }
             effects.deliveries.push(delivery);
         }
         effects.emissions.extend(self.emissions.into_iter().map(|emission| (owner.clone(), emission)));
         effects.tasks.extend(self.tasks);
         if self.stored_cleared {
-            account.stored = 0;
+            account.clear_stored();
         }
-        if self.adds_stored {
+        if let Some(size) = self.adds_stored {
             account.stored += 1;
+            account.stored_bytes += u64::from(size);
         }
         for (id, change) in self.sessions {
             apply_to_session(account, id, change, effects);

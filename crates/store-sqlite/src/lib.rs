@@ -23,8 +23,8 @@ use std::path::Path;
 use std::sync::mpsc;
 use std::thread::JoinHandle;
 use store::{
-    DocTable, Entry, Future, Loaded, LogQuery, LogRow, LogTable, MapQuery, MapRow, MapTable, NumberTable, Outcome,
-    OwnedRow, OwnedValue, Store, StoreError, Unindexed, Wanted, search::Search,
+    DocTable, Entry, Future, Loaded, LogQuery, LogRow, LogSize, LogTable, MapQuery, MapRow, MapTable, NumberTable,
+    Outcome, OwnedRow, OwnedValue, Store, StoreError, Unindexed, Wanted, search::Search,
 };
 use tokio::sync::oneshot;
 
@@ -198,6 +198,11 @@ impl Store for Sqlite {
     fn log_count(&self, table: LogTable, owner: &str, any_flag: u32) -> Future<'_, Result<u64, StoreError>> {
         let owner = owner.to_owned();
         self.readers.read(move |connection| queries::log_count(connection, table, &owner, any_flag))
+    }
+
+    fn log_size(&self, table: LogTable, owner: &str, any_flag: u32) -> Future<'_, Result<LogSize, StoreError>> {
+        let owner = owner.to_owned();
+        self.readers.read(move |connection| queries::log_size(connection, table, &owner, any_flag))
     }
 
     fn high_water(&self) -> Future<'_, Result<(u64, u64), StoreError>> {

@@ -5,7 +5,8 @@ use bytes::Bytes;
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use store::{
-    DocTable, INDEXED_FLAG, Loaded, LogQuery, LogRow, LogTable, MAX_ID, MapQuery, MapRow, MapTable, NumberTable, Wanted,
+    DocTable, INDEXED_FLAG, Loaded, LogQuery, LogRow, LogSize, LogTable, MAX_ID, MapQuery, MapRow, MapTable,
+    NumberTable, Wanted,
 };
 
 macro_rules! of_owner {
@@ -82,6 +83,22 @@ const LOG_COUNT_FLAG: &str = concat!(
     "AND (?3 = 0 OR flags & ?3 != 0) AND (flags & 1) != 0"
 );
 
+/// The length of a blob is known without reading it.
+macro_rules! log_size {
+    ($rows:literal, $more:literal) => {
+        concat!(
+            "SELECT count(*), coalesce(sum(length(log_bodies.body)), 0) FROM ",
+            $rows,
+            " CROSS JOIN log_bodies ON log_bodies.id = log_rows.body WHERE ",
+            of_owner!("log"),
+            "AND (?3 = 0 OR flags & ?3 != 0) ",
+            $more
+        )
+    };
+}
+const LOG_SIZE: &str = log_size!("log_rows", "");
+const LOG_SIZE_FLAG: &str = log_size!("log_rows INDEXED BY log_rows_flag", "AND (flags & 1) != 0");
+
 pub(crate) fn account(connection: &Connection, owner: &str) -> rusqlite::Result<Option<Bytes>> {
     connection.prepare_cached(ACCOUNT)?.query_row([owner], |row| bytes(row, 0)).optional()
 }
@@ -91,7 +108,7 @@ pub(crate) fn load(connection: &Connection, owner: &str, wanted: &Wanted) -> rus
     let Some(account) = account else { return Ok(None) };
     let docs = wanted.docs.iter().map(|table| doc(connection, *table, owner));
     let maps = wanted.maps.iter().map(|table| map_rows(connection, *table, owner, None, usize::MAX));
-    let logs = wanted.logs.iter().map(|(table, flags)| log_count(connection, *table, owner, *flags));
+    let logs = wanted.logs.iter().map(|(table, flags)| log_size(connection, *table, owner, *flags));
     let (docs, maps) = (docs.collect::<Result<_, _>>()?, maps.collect::<Result<_, _>>()?);
     Ok(Some(Loaded { account, docs, maps, logs: logs.collect::<Result<_, _>>()? }))
 }
@@ -209,6 +226,17 @@ pub(crate) fn log_count(connection: &Connection, table: LogTable, owner: &str, a
     connection.prepare_cached(sql)?.query_row(params![owner, table.0, any_flag], |row| number(row, 0))
 }
 
+pub(crate) fn log_size(
+    connection: &Connection,
+    table: LogTable,
+    owner: &str,
+    any_flag: u32,
+) -> rusqlite::Result<LogSize> {
+    let sql = if any_flag == INDEXED_FLAG { LOG_SIZE_FLAG } else { LOG_SIZE };
+    let size = |row: &Row<'_>| Ok(LogSize { rows: number(row, 0)?, bytes: number(row, 1)? });
+    connection.prepare_cached(sql)?.query_row(params![owner, table.0, any_flag], size)
+}
+
 pub(crate) fn high_water(connection: &Connection) -> rusqlite::Result<(u64, u64)> {
     let mut statement = connection.prepare_cached("SELECT log_high, entry_high FROM state")?;
     statement.query_row([], |row| Ok((number(row, 0)?, number(row, 1)?)))
@@ -272,6 +300,8 @@ mod tests {
             NUMBER,
             LOG_COUNT,
             LOG_COUNT_FLAG,
+            LOG_SIZE,
+            LOG_SIZE_FLAG,
             LOG,
             LOG_FLAG,
             LOG_BACKWARDS,

@@ -3,8 +3,8 @@
 
 use crate::memory::{Memory, Undo};
 use crate::{
-    DocTable, Entry, Future, LogQuery, LogRow, LogTable, MapQuery, MapRow, MapTable, NumberTable, Outcome, OwnedRow,
-    OwnedValue, Store, StoreError, Unindexed, search::Search,
+    DocTable, Entry, Future, LogQuery, LogRow, LogSize, LogTable, MapQuery, MapRow, MapTable, NumberTable, Outcome,
+    OwnedRow, OwnedValue, Store, StoreError, Unindexed, search::Search,
 };
 use bytes::Bytes;
 use parking_lot::Mutex;
@@ -293,6 +293,10 @@ impl Store for Faulty {
 
     fn log_count(&self, table: LogTable, owner: &str, any_flag: u32) -> Future<'_, Result<u64, StoreError>> {
         self.read(|store| store.log_count(table, owner, any_flag))
+    }
+
+    fn log_size(&self, table: LogTable, owner: &str, any_flag: u32) -> Future<'_, Result<LogSize, StoreError>> {
+        self.read(|store| store.log_size(table, owner, any_flag))
     }
 
     fn high_water(&self) -> Future<'_, Result<(u64, u64), StoreError>> {

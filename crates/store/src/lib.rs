@@ -347,7 +347,7 @@ pub struct Wanted {
     pub docs: Vec<DocTable>,
     /// All rows of maps.
     pub maps: Vec<MapTable>,
-    /// Counts of rows with at least one of the flags.
+    /// Sizes of all rows with at least one of the flags.
     pub logs: Vec<(LogTable, u32)>,
     /// Reads also what belongs to no account; its value is empty then.
     pub without_account: bool,
@@ -362,8 +362,17 @@ pub struct Loaded {
     pub docs: Vec<Option<Bytes>>,
     /// Rows in the order of their sequence.
     pub maps: Vec<Vec<MapRow>>,
-    /// Counts.
-    pub logs: Vec<u64>,
+    /// Sizes.
+    pub logs: Vec<LogSize>,
+}
+
+/// How much some rows of a log are.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct LogSize {
+    /// How many.
+    pub rows: u64,
+    /// The bytes of their bodies.
+    pub bytes: u64,
 }
 
 /// Rows read at once by a search without an index.
@@ -392,7 +401,7 @@ pub trait Store: Send + Sync + std::fmt::Debug + 'static {
                 loaded.maps.push(self.map_rows(*table, owner, None, usize::MAX).await?);
             }
             for (table, flags) in &wanted.logs {
-                loaded.logs.push(self.log_count(*table, owner, *flags).await?);
+                loaded.logs.push(self.log_size(*table, owner, *flags).await?);
             }
             Ok(Some(loaded))
         })
@@ -425,6 +434,8 @@ pub trait Store: Send + Sync + std::fmt::Debug + 'static {
     fn log_rows(&self, table: LogTable, owner: &str, query: LogQuery) -> Future<'_, Result<Vec<LogRow>, StoreError>>;
     /// How many rows with at least one of the flags.
     fn log_count(&self, table: LogTable, owner: &str, any_flag: u32) -> Future<'_, Result<u64, StoreError>>;
+    /// How many rows with at least one of the flags, and the bytes of their bodies.
+    fn log_size(&self, table: LogTable, owner: &str, any_flag: u32) -> Future<'_, Result<LogSize, StoreError>>;
     /// Rows of a log in which all words of a search are.
     ///
     /// Back ends with an index do better than this, which reads the log from one end to the other.

@@ -5,8 +5,8 @@ mod changes;
 
 use crate::recent::Recent;
 use crate::{
-    Condition, DocTable, Entry, Future, LogQuery, LogRow, LogTable, MapQuery, MapRow, MapTable, NumberTable, Outcome,
-    OwnedRow, OwnedValue, Store, StoreError, check_batch,
+    Condition, DocTable, Entry, Future, LogQuery, LogRow, LogSize, LogTable, MapQuery, MapRow, MapTable, NumberTable,
+    Outcome, OwnedRow, OwnedValue, Store, StoreError, check_batch,
 };
 use bytes::Bytes;
 use parking_lot::Mutex;
@@ -173,6 +173,17 @@ impl Store for Memory {
         self.read(|state| {
             let rows = state.log(table, owner).into_iter().flat_map(BTreeMap::values);
             rows.filter(|row| any_flag == 0 || row.flags & any_flag != 0).count() as u64
+        })
+    }
+
+    fn log_size(&self, table: LogTable, owner: &str, any_flag: u32) -> Future<'_, Result<LogSize, StoreError>> {
+        self.read(|state| {
+            let rows = state.log(table, owner).into_iter().flat_map(BTreeMap::values);
+            let rows = rows.filter(|row| any_flag == 0 || row.flags & any_flag != 0);
+            rows.fold(LogSize::default(), |size, row| LogSize {
+                rows: size.rows + 1,
+                bytes: size.bytes + row.body.len() as u64,
+            })
         })
     }
 

@@ -70,9 +70,22 @@ pub(super) fn answer(ask: Ask) -> Future<'static, Result<Bytes, StanzaError>> {
                 return Err(Condition::ServiceUnavailable.into());
             }
         }
+        if reads_on(&query, complete) {
+            ask.kernel.has_read(&session, ask.next_row);
+        }
         let count = count(&ask, &query).await?;
         Ok(Fin { complete, page: Page { ends, count } }.to_bytes())
     })
+}
+
+/// Whether the client knows by the answer what is newest: the last page forwards, or the first one backwards, of all
+/// conversations.
+fn reads_on(query: &Query, complete: bool) -> bool {
+    let filter = &query.filter;
+    let all = filter.with.is_none() && filter.text.is_none() && filter.ids.is_none();
+    let to_the_end = filter.end.is_none() && filter.before_id.is_none();
+    let page = &query.page;
+    all && to_the_end && page.max != Some(0) && page.before.as_ref().map_or(complete, |before| before.is_empty())
 }
 
 /// Ids and times of the first and of the last message (§5).

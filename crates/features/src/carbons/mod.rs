@@ -2,7 +2,7 @@
 //! sessions send and receive.
 //!
 //! A copy is no row of the log and is not given to anybody else when its session ends: the message itself is with
-//! whomever it was for.
+//! whomever it was for. If that session ends without having taken the message, whoever has a copy needs no other.
 
 use crate::{marks, messages};
 use bytes::Bytes;
@@ -93,18 +93,20 @@ fn copy(turn: &mut Turn<'_>, row: u64, refused: Option<&StanzaError>) {
     if turn.row_flags() & messages::ARCHIVED != 0 {
         messages::write_stanza_id(turn.kernel, row, &account.address, &mut id);
     }
-    deliver(turn, &others, direction, &turn.stanza.clone(), &id);
+    // What others have sent may come back from the session that it is for; this account's own messages are with it.
+    let incoming = if turn.side == Side::In { row } else { 0 };
+    deliver(turn, &others, direction, &turn.stanza.clone(), incoming, &id);
     // The answer goes to the session that sent the message; the others have the message and need it too (§6.1).
     if let Some(error) = refused.and_then(|error| turn.stanza.error(error)) {
-        deliver(turn, &others, Direction::Received, &error, &[]);
+        deliver(turn, &others, Direction::Received, &error, 0, &[]);
     }
 }
 
-fn deliver(turn: &mut Turn<'_>, others: &[&Attached], direction: Direction, message: &Stanza, extra: &[u8]) {
+fn deliver(turn: &mut Turn<'_>, others: &[&Attached], direction: Direction, message: &Stanza, row: u64, extra: &[u8]) {
     let wrapper = Stanza::new(Kind::Message, message.ty, direction.wrap(message, extra));
     let wrapper = Arc::new(wrapper.from(turn.account.address.clone()));
     for attached in others {
-        turn.deliver(attached, wrapper.clone(), Some(attached.session.address.clone()));
+        turn.deliver_copy(attached, wrapper.clone(), Some(attached.session.address.clone()), row);
     }
 }
 

@@ -4,7 +4,6 @@
 //! A message that somebody is to read is a row of the recipient's log until a session has taken it, so that a crash
 //! loses nothing; longer where it belongs into the archive, and then the sender has a row of it too.
 
-mod bound;
 mod deliver;
 mod head;
 
@@ -38,9 +37,8 @@ pub static FEATURE: Feature = Feature {
         Hook::Rewrite { kinds: &[Kind::Message], run: remove_forged_ids },
         Hook::Record { table: LOG, run: record },
         Hook::Receive { kind: Kind::Message, run: deliver::deliver },
-        Hook::Offline(LOG, UNREAD),
+        Hook::Offline { table: LOG, unread: UNREAD, archived: ARCHIVED },
         Hook::Head(head::write),
-        Hook::Bound(bound::pass_over),
         Hook::Named(has_name),
     ],
 };

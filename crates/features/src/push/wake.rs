@@ -90,10 +90,8 @@ pub(super) fn detached(turn: &mut Turn<'_>) {
     let registrations = of_session(turn);
     let Some(attached) = turn.session.filter(|_| !registrations.is_empty()) else { return };
     let account = turn.account;
-    let waiting = attached
-        .session
-        .mailbox
-        .has(|item| if item.row != 0 { wakes(account, &item.stanza) } else { is_copy(&item.stanza) });
+    let waiting =
+        attached.session.mailbox.has(|item| is_copy(&item.stanza) || item.row != 0 && wakes(account, &item.stanza));
     if waiting {
         for registration in registrations {
             courier::send(turn, registration, News::default());

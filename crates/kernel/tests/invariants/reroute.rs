@@ -119,3 +119,64 @@ async fn what_may_not_be_stored_is_answered_when_nobody_is_left() {
     assert_eq!(ids(&answers), ["n1"]);
     assert!(answers[0].contains("service-unavailable"));
 }
+
+const CARBONS: &str = "<iq type='set' id='carbons'><enable xmlns='urn:xmpp:carbons:2'/></iq>";
+
+/// Two sessions of juliet, of which the second gets copies.
+async fn two_with_copies(server: &Server) -> (Peer, Peer) {
+    let (first, second) = two(server).await;
+    second.send(CARBONS).await;
+    server.settle().await;
+    second.read_all();
+    (first, second)
+}
+
+#[tokio::test]
+async fn what_comes_back_is_not_given_to_who_has_a_copy() {
+    let (server, _) = server(&["romeo", "juliet"]).await;
+    let romeo = online(&server, "romeo@example.com/a").await;
+    let (first, second) = two_with_copies(&server).await;
+    romeo.send(&message("juliet@example.com", "m1")).await;
+    server.settle().await;
+    assert_eq!(messages(&second).len(), 1, "a copy");
+    romeo.send(&message("juliet@example.com", "m2")).await;
+    server.settle().await;
+    first.end(Vec::new());
+    server.settle().await;
+    let came = messages(&second);
+    assert_eq!(came.len(), 1, "the copy of m2, and m1 not again: {came:?}");
+    second.send("<presence type='unavailable'/>").await;
+    second.send("<presence/>").await;
+    server.settle().await;
+    assert_eq!(messages(&second), Vec::<String>::new());
+    second.end(Vec::new());
+    server.settle().await;
+    assert_eq!(online_messages(&server, "juliet@example.com/third").await, Vec::<String>::new(), "somebody has both");
+    assert_eq!(first.session.owner.lock().stored, 0);
+}
+
+#[tokio::test]
+async fn a_copy_that_nobody_has_read_is_no_delivery() {
+    let (server, _) = server(&["romeo", "juliet"]).await;
+    let romeo = online(&server, "romeo@example.com/a").await;
+    let (first, second) = two_with_copies(&server).await;
+    romeo.send(&message("juliet@example.com", "m1")).await;
+    server.settle().await;
+    first.end(Vec::new());
+    second.end(Vec::new());
+    server.settle().await;
+    assert_eq!(ids(&online_messages(&server, "juliet@example.com/third").await), ["m1"]);
+}
+
+#[tokio::test]
+async fn a_copy_does_not_take_the_message_from_its_session() {
+    let (server, _) = server(&["romeo", "juliet"]).await;
+    let romeo = online(&server, "romeo@example.com/a").await;
+    let (first, second) = two_with_copies(&server).await;
+    romeo.send(&message("juliet@example.com", "m1")).await;
+    server.settle().await;
+    assert_eq!(messages(&second).len(), 1);
+    assert_eq!(first.session.owner.lock().stored, 1, "its own session has not read it");
+    assert_eq!(ids(&messages(&first)), ["m1"]);
+    assert_eq!(first.session.owner.lock().stored, 0);
+}

@@ -396,3 +396,27 @@ async fn what_only_looks_like_a_repetition_is_a_new_message() {
     server.settle().await;
     assert_eq!(logged(&server, "juliet@example.com").await.len(), 6, "a week later it is meant");
 }
+
+#[tokio::test]
+async fn a_count_does_not_overtake_the_error_of_what_failed() {
+    let (server, faulty) = server(&["romeo", "juliet"]).await;
+    let romeo = online(&server, "romeo@example.com/a").await;
+    let id = enable(&romeo);
+    romeo.send(&message("juliet@example.com", "m1")).await;
+    server.settle().await;
+    let refused = store::StoreError::Refused("for a test".into());
+    faulty.fail(store::faulty::Call::Apply, 2, refused, store::faulty::Moment::Before);
+    romeo.send(&message("juliet@example.com", "m2")).await;
+    romeo.send(PING).await;
+    server.settle().await;
+    assert_eq!(handled(&romeo), 1, "who does not know that m2 failed must not take it for safe");
+    assert_eq!(server.kernel.acknowledgement(&romeo.session, Waker::noop()), None);
+    let answers = romeo.read_all();
+    assert_eq!(ids(&answers), ["m2", "ping"]);
+    assert!(answers[0].contains("type='error'"), "{answers:?}");
+    let told = server.kernel.acknowledgement(&romeo.session, Waker::noop());
+    assert_eq!(told, Some(Signal::Handled(3)), "once the error is on its way, all is handled");
+    romeo.cut();
+    let (_, handled) = server.resume("romeo@example.com/a", &id, 2).await.unwrap();
+    assert_eq!(handled, 3);
+}

@@ -4,7 +4,7 @@ use super::{
     Bench, Case, DOC, DOC_B, LOG, LOG_B, MAP, MAP_B, account_put, account_remove, append, block_on, doc_put, map_put,
     map_remove,
 };
-use crate::{MAX_ID, MAX_KEY_BYTES, MapQuery, MapRow, NumberTable, Wanted, Write};
+use crate::{LogSize, MAX_ID, MAX_KEY_BYTES, MapQuery, MapRow, NumberTable, Wanted, Write};
 use bytes::Bytes;
 
 pub(super) const CASES: &[Case] = &[
@@ -344,5 +344,5 @@ fn loading_is_reading(bench: &Bench<'_>) {
     assert_eq!(loaded.account, "v");
     assert_eq!(loaded.docs, [None, Some("1".into())]);
     assert_eq!(loaded.maps, [bench.rows(MAP, "a@example.org")]);
-    assert_eq!(loaded.logs, [1, 2]);
+    assert_eq!(loaded.logs, [LogSize { rows: 1, bytes: 1 }, LogSize { rows: 2, bytes: 2 }]);
 }
