@@ -404,8 +404,7 @@ async fn a_count_does_not_overtake_the_error_of_what_failed() {
     let id = enable(&romeo);
     romeo.send(&message("juliet@example.com", "m1")).await;
     server.settle().await;
-    let refused = store::StoreError::Refused("for a test".into());
-    faulty.fail(store::faulty::Call::Apply, 2, refused, store::faulty::Moment::Before);
+    faulty.fail(store::faulty::Call::Apply, 1, store::StoreError::Full, store::faulty::Moment::Before);
     romeo.send(&message("juliet@example.com", "m2")).await;
     romeo.send(PING).await;
     server.settle().await;

@@ -18,7 +18,7 @@ const USERS: [&str; 4] = ["benvolio", "juliet", "nurse", "romeo"];
 const DEVICES: u64 = 3;
 /// Whether the server knows a message again that an earlier stream of the same sender had brought: only then can a client
 /// send again what it does not know the fate of.
-pub(crate) const KNOWS_REPEATED: bool = false;
+pub(crate) const KNOWS_REPEATED: bool = true;
 
 pub(crate) struct World {
     /// A process: what runs in it ends when it is dropped.
