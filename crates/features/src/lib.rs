@@ -6,6 +6,7 @@ pub mod avatars;
 pub mod blocking;
 pub mod bookmarks;
 pub mod carbons;
+pub mod circles;
 mod codec;
 pub mod commands;
 pub mod devices;
@@ -41,6 +42,7 @@ pub static FEATURES: &[&Feature] = &[
     &roster::FEATURE,
     &presence::FEATURE,
     &displayed::FEATURE,
+    &circles::FEATURE,
     &messages::FEATURE,
     &carbons::FEATURE,
     &archive::FEATURE,

@@ -2,7 +2,7 @@
 
 use crate::{
     codec::{Decoder, Encoder},
-    devices, presence, pubsub, upload,
+    circles, devices, presence, pubsub, upload,
 };
 use bytes::Bytes;
 use kernel::{Kernel, account::Document, command::CommandError, context::blocking};
@@ -157,10 +157,14 @@ pub async fn remove(kernel: &Arc<Kernel>, account: &Jid) -> Result<(), CommandEr
     kernel.expel(&owner, &StreamError::new(StreamCondition::NotAuthorized).text("this account was removed"));
     kernel.act(&owner, true, presence::part_from_all);
     pubsub::leave(kernel, account).await;
+    let leaving = circles::Leaving::of(kernel, account).await?;
     let name: Box<str> = account.bare_str().into();
     let conditions = vec![Condition::AccountExists(name.clone())];
-    match kernel.apply_to(&owner, conditions, vec![Write::AccountRemove { owner: name }]).await? {
+    let mut writes = leaving.writes();
+    writes.push(Write::AccountRemove { owner: name });
+    match kernel.apply_to(&owner, conditions, writes).await? {
         Outcome::Done => {
+            leaving.finish(kernel).await;
             kept.discard(kernel).await;
             Ok(())
         }

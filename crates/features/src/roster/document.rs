@@ -1,6 +1,9 @@
 //! The roster as it is kept in memory and in the store: one row per contact.
 
-use crate::codec::{Decoder, Encoder};
+use crate::{
+    circles::Gift,
+    codec::{Decoder, Encoder},
+};
 use bytes::Bytes;
 use kernel::{account::Document, hooks::Source};
 use linnet_xeps::roster::{Item as Payload, Subscription};
@@ -38,6 +41,8 @@ pub struct Contact {
     pub listed: bool,
     /// His request, to be shown until it is answered (§3.1.3).
     pub request: Option<Bytes>,
+    /// What of all this circles have given.
+    pub(crate) gift: Option<Box<Gift>>,
 }
 
 /// The state of the subscriptions between user and contact, as independent facts.
@@ -70,7 +75,8 @@ impl State {
 impl Contact {
     /// Somebody of whom nothing is known.
     pub(crate) fn new(jid: Jid) -> Contact {
-        Contact { jid, name: None, groups: Box::default(), state: State::default(), listed: false, request: None }
+        let state = State::default();
+        Contact { jid, name: None, groups: Box::default(), state, listed: false, request: None, gift: None }
     }
 
     /// What a client sees of him.
@@ -93,7 +99,7 @@ impl Contact {
 
     /// Whether anything is known of him that has to be kept.
     pub(crate) fn is_worth_keeping(&self) -> bool {
-        self.listed || self.state != State::default()
+        self.listed || self.state != State::default() || self.gift.is_some()
     }
 
     /// Writes him to the account's roster.
@@ -105,6 +111,9 @@ impl Contact {
         encoder = encoder.bytes(self.request.as_deref().unwrap_or_default()).number(self.groups.len() as u64);
         for group in &self.groups {
             encoder = encoder.text(group);
+        }
+        if let Some(gift) = &self.gift {
+            encoder = gift.write(encoder);
         }
         let (owner, key) = (owner.as_str().into(), self.jid.as_str().into());
         Write::MapPut { table: TABLE, owner, key, second: None, value: encoder.finish() }
@@ -127,6 +136,7 @@ impl Contact {
             state,
             listed: flag(5),
             request: (!request.is_empty()).then(|| Bytes::copy_from_slice(request)),
+            gift: if decoder.0.is_empty() { None } else { Some(Box::new(Gift::read(&mut decoder)?)) },
         })
     }
 }
@@ -162,7 +172,7 @@ impl Roster {
 
     /// Contacts who asked for a subscription and are not in the roster.
     pub(crate) fn strangers(&self) -> usize {
-        self.contacts.iter().filter(|contact| !contact.listed).count()
+        self.contacts.iter().filter(|contact| !contact.listed && contact.gift.is_none()).count()
     }
 
     /// Bytes of what the user says of his contacts.
@@ -174,18 +184,16 @@ impl Roster {
         self.contacts.binary_search_by(|contact| contact.jid.as_str().cmp(bare))
     }
 
-    /// The same roster with this contact put in or replaced; taken out if there is nothing to keep of him.
-    pub(crate) fn with(&self, contact: Contact) -> Roster {
-        let mut contacts = self.contacts.clone();
+    /// Puts a contact in or replaces him; takes him out if there is nothing to keep of him.
+    pub(crate) fn put(&mut self, contact: Contact) {
         match (self.place(contact.jid.as_str()), contact.is_worth_keeping()) {
-            (Ok(place), true) => contacts[place] = contact,
+            (Ok(place), true) => self.contacts[place] = contact,
             (Ok(place), false) => {
-                contacts.remove(place);
+                self.contacts.remove(place);
             }
-            (Err(place), true) => contacts.insert(place, contact),
+            (Err(place), true) => self.contacts.insert(place, contact),
             (Err(_), false) => {}
         }
-        Roster { contacts }
     }
 
     /// The version (RFC 6121 §2.6): a hash of what a client sees, so that equal rosters have equal versions and nothing
@@ -255,18 +263,34 @@ mod tests {
     }
 
     #[test]
+    fn a_contact_is_read_with_what_circles_gave() {
+        let mut given = contact();
+        crate::circles::settle(&mut given, &[(7, "Verona".into()), (8, "Choir".into())].into(), "Juliet");
+        assert!(given.gift.is_some());
+        let Write::MapPut { key, value, .. } = given.put(&Jid::parse("romeo@example.net").unwrap()) else { panic!() };
+        assert_eq!(Contact::read(&MapRow { key, sequence: 1, second: None, value }), Some(given));
+    }
+
+    /// A roster that has this contact put in.
+    fn with(roster: &Roster, contact: Contact) -> Roster {
+        let mut roster = roster.clone();
+        roster.put(contact);
+        roster
+    }
+
+    #[test]
     fn the_version_changes_with_what_a_client_sees_and_with_nothing_else() {
-        let roster = Roster::default().with(contact());
+        let roster = with(&Roster::default(), contact());
         let mut other = contact();
         other.state.pending_in = false;
-        assert_eq!(roster.version(), roster.with(other.clone()).version());
+        assert_eq!(roster.version(), with(&roster, other.clone()).version());
         other.state.from = true;
-        assert_ne!(roster.version(), roster.with(other).version());
+        assert_ne!(roster.version(), with(&roster, other).version());
     }
 
     #[test]
     fn somebody_of_whom_nothing_is_known_is_not_kept() {
-        let roster = Roster::default().with(contact());
-        assert_eq!(roster.with(Contact::new(contact().jid)), Roster::default());
+        let roster = with(&Roster::default(), contact());
+        assert_eq!(with(&roster, Contact::new(contact().jid)), Roster::default());
     }
 }

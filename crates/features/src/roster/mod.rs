@@ -7,8 +7,9 @@ mod document;
 mod request;
 
 pub use document::{Contact, Roster, State};
+pub(crate) use document::{BYTES, CONTACTS};
 
-use crate::marks;
+use crate::{circles::Gift, marks};
 use kernel::{
     Account, Feature, Hook, Turn,
     hooks::{At, Handler, Iq, Relation},
@@ -52,30 +53,40 @@ fn relation(account: &Account, actor: &Jid) -> Relation {
     }
 }
 
-/// Changes what is known of a contact, in memory and in the store, and tells the sessions that asked for the roster if
-/// what they see has changed (§2.1.6).
-pub(crate) fn change(turn: &mut Turn<'_>, before: &Roster, contact: Contact) -> Roster {
-    let was = before.contact(&contact.jid);
-    if was == Some(&contact) {
-        return before.clone();
+/// Changes what is known of a contact because the user or the contact wants it, in memory and in the store, and tells the
+/// sessions that asked for the roster if what they see has changed (§2.1.6). What circles had given and is not there any
+/// more is not theirs any more.
+pub(crate) fn change(turn: &mut Turn<'_>, before: &Roster, mut contact: Contact) {
+    let gift = before.contact(&contact.jid).and_then(|was| was.gift.as_ref());
+    contact.gift = gift.map(|gift| Box::new(Gift::clone(gift).left_in(&contact)));
+    put(turn, before, vec![contact]);
+}
+
+/// The same for several contacts at once, whatever becomes of gifts.
+pub(crate) fn put(turn: &mut Turn<'_>, before: &Roster, contacts: Vec<Contact>) {
+    let mut after = before.clone();
+    for contact in contacts {
+        let was = before.contact(&contact.jid);
+        if was == Some(&contact) {
+            continue;
+        }
+        let seen = was.filter(|contact| contact.listed).map(Contact::item);
+        let shown = contact.listed.then(|| contact.item());
+        let owner = turn.account.address.clone();
+        if contact.is_worth_keeping() {
+            turn.write(contact.put(&owner));
+        } else {
+            let (owner, key) = (owner.as_str().into(), contact.jid.as_str().into());
+            turn.write(store::Write::MapRemove { table: document::TABLE, owner, key });
+        }
+        let jid = contact.jid.clone();
+        after.put(contact);
+        if seen != shown {
+            let gone = || Item { subscription: Subscription::Remove, ..Item::new(jid) };
+            push(turn, &after, shown.unwrap_or_else(gone));
+        }
     }
-    let seen = was.filter(|contact| contact.listed).map(Contact::item);
-    let shown = contact.listed.then(|| contact.item());
-    let owner = turn.account.address.clone();
-    if contact.is_worth_keeping() {
-        turn.write(contact.put(&owner));
-    } else {
-        let (owner, key) = (owner.as_str().into(), contact.jid.as_str().into());
-        turn.write(store::Write::MapRemove { table: document::TABLE, owner, key });
-    }
-    let jid = contact.jid.clone();
-    let after = before.with(contact);
-    if seen != shown {
-        let gone = || Item { subscription: Subscription::Remove, ..Item::new(jid) };
-        push(turn, &after, shown.unwrap_or_else(gone));
-    }
-    turn.set(after.clone());
-    after
+    turn.set(after);
 }
 
 /// A roster push to every session that has asked for the roster.

@@ -1,6 +1,6 @@
 //! Answers to roster get, set and remove (RFC 6121 §2.1.3 to §2.5).
 
-use super::{Contact, Roster, State, change, document::BYTES};
+use super::{BYTES, Contact, Roster, State, change};
 use crate::{marks, presence};
 use bytes::Bytes;
 use kernel::{Turn, hooks::At};

@@ -4,7 +4,7 @@
 use crate::{avatars, bookmarks};
 use bytes::Bytes;
 use kernel::{
-    Feature, Hook, Turn,
+    Feature, Hook, Kernel, Turn,
     hooks::{Ask, At, Handler, Iq, Xep},
 };
 use linnet_xeps::{
@@ -14,7 +14,11 @@ use linnet_xeps::{
     private::{Entry, Private},
     vcard::VCard,
 };
-use linnet_xmpp::{StanzaError, stanza::Condition};
+use linnet_xmpp::{
+    Jid, StanzaError,
+    stanza::Condition,
+    xml::{Document, Scope},
+};
 use store::{DocTable, Future, MapTable, StoreError, Write};
 
 /// Private XML and vcard-temp.
@@ -117,6 +121,13 @@ fn write_vcard(turn: &mut Turn<'_>) -> Result<Bytes, StanzaError> {
     let value = avatars::take(turn, card.xml)?;
     turn.write(Write::DocPut { table: VCARD, owner, value });
     Ok(Bytes::new())
+}
+
+/// The name for people in an account's vCard.
+pub(crate) async fn full_name(kernel: &Kernel, account: &Jid) -> Result<Option<String>, StoreError> {
+    let Some(xml) = kernel.store.doc(VCARD, account.bare_str()).await? else { return Ok(None) };
+    let document = Document::parse(xml, &Scope::new(linnet_xmpp::ns::CLIENT)).ok();
+    Ok(document.and_then(|document| VCard::read(document.root()).ok()).and_then(|card| card.full_name))
 }
 
 fn server_vcard(_: &mut Turn<'_>) -> Result<Bytes, StanzaError> {
