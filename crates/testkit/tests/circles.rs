@@ -15,9 +15,9 @@ const A_WHILE: Duration = Duration::from_secs(700);
 
 async fn command(server: &Server, name: &str, values: &[(&str, &[&str])]) -> Result<Report, CommandError> {
     let command = server.kernel.hooks.commands.iter().find(|command| command.name == name).unwrap();
-    let values = values.iter().map(|(name, values)| {
-        ((*name).to_owned(), values.iter().map(|value| (*value).to_owned()).collect())
-    });
+    let values = values
+        .iter()
+        .map(|(name, values)| ((*name).to_owned(), values.iter().map(|value| (*value).to_owned()).collect()));
     let call = Call { kernel: server.kernel.clone(), actor: None, values: values.collect() };
     (command.run)(call).await
 }
@@ -37,7 +37,12 @@ async fn contacts(server: &Server, account: &str) -> BTreeMap<String, Vec<String
 /// The members of a circle with their states; none if there is no such circle.
 async fn members(server: &Server, circle: &str) -> Vec<(String, String)> {
     let report = command(server, "circle show", &[("circle", &[circle])]).await;
-    report.map(|report| report.rows).unwrap_or_default().into_iter().map(|row| (row[0].clone(), row[2].clone())).collect()
+    report
+        .map(|report| report.rows)
+        .unwrap_or_default()
+        .into_iter()
+        .map(|row| (row[0].clone(), row[2].clone()))
+        .collect()
 }
 
 const ALL: &[&str] = &["romeo@example.com", "juliet@example.com", "tybalt@example.com", "nurse@example.com"];

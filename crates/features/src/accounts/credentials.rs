@@ -1,8 +1,9 @@
 //! What is stored of an account, and how it is made and changed.
 
 use crate::{
+    circles,
     codec::{Decoder, Encoder},
-    circles, devices, presence, pubsub, upload,
+    devices, presence, pubsub, upload,
 };
 use bytes::Bytes;
 use kernel::{Kernel, account::Document, command::CommandError, context::blocking};

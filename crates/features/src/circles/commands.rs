@@ -108,10 +108,9 @@ fn domain(call: &Call) -> Result<&str, CommandError> {
     let given = call.values.get("domain").and_then(|values| values.first()).filter(|domain| !domain.is_empty());
     let domains = &call.kernel.settings.domains;
     match given {
-        None => domains
-            .first()
-            .map(Jid::domain)
-            .ok_or_else(|| CommandError::BadInput("this server has no domain".into())),
+        None => {
+            domains.first().map(Jid::domain).ok_or_else(|| CommandError::BadInput("this server has no domain".into()))
+        }
         Some(domain) => domains
             .iter()
             .map(Jid::domain)

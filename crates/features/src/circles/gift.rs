@@ -75,9 +75,9 @@ impl Gift {
         let bits = flags.iter().enumerate().fold(0u8, |bits, (place, flag)| bits | u8::from(*flag) << place);
         let encoder = encoder.byte(bits).text(self.name.as_deref().unwrap_or_default());
         let encoder = encoder.number(self.circles.len() as u64);
-        self.circles.iter().fold(encoder, |encoder, (id, share)| {
-            encoder.number(*id).text(&share.name).byte(share.group as u8)
-        })
+        self.circles
+            .iter()
+            .fold(encoder, |encoder, (id, share)| encoder.number(*id).text(&share.name).byte(share.group as u8))
     }
 
     pub(crate) fn read(decoder: &mut Decoder<'_>) -> Option<Gift> {

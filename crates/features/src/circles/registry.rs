@@ -101,7 +101,8 @@ impl Held {
             None => Circle::remove(&self.domain, id),
         }];
         let before = self.circles().get(&id).map(|circle| &circle.members);
-        let mut touched: Vec<&Jid> = before.into_iter().chain(circle.as_ref().map(|one| &one.members)).flat_map(BTreeMap::keys).collect();
+        let mut touched: Vec<&Jid> =
+            before.into_iter().chain(circle.as_ref().map(|one| &one.members)).flat_map(BTreeMap::keys).collect();
         touched.sort();
         touched.dedup();
         writes.extend(touched.into_iter().map(|account| record::work(&self.domain, account, false)));

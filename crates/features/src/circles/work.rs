@@ -91,10 +91,13 @@ async fn turn(kernel: &Arc<Kernel>, domain: &str, account: &Jid, was_full: bool)
     };
     let is_last = differing.len() <= CONTACTS_OF_A_TURN;
     differing.truncate(CONTACTS_OF_A_TURN);
-    let differing: Vec<(Jid, State)> = differing.into_iter().map(|jid| {
-        let there = seen_from(kernel, &jid, account);
-        (jid, there)
-    }).collect();
+    let differing: Vec<(Jid, State)> = differing
+        .into_iter()
+        .map(|jid| {
+            let there = seen_from(kernel, &jid, account);
+            (jid, there)
+        })
+        .collect();
     let mut given = Given::default();
     kernel.act(&owner, false, |turn| {
         given = give(turn, &fellows, &differing);

@@ -6,8 +6,8 @@
 mod document;
 mod request;
 
-pub use document::{Contact, Roster, State};
 pub(crate) use document::{BYTES, CONTACTS};
+pub use document::{Contact, Roster, State};
 
 use crate::{circles::Gift, marks};
 use kernel::{
