@@ -10,6 +10,7 @@ import sys
 
 import cases_admin  # noqa: F401  (each import registers its cases)
 import cases_archive  # noqa: F401
+import cases_circles  # noqa: F401
 import cases_cli  # noqa: F401
 import cases_files  # noqa: F401
 import cases_login  # noqa: F401

@@ -259,27 +259,32 @@ async fn finish(kernel: &Arc<Kernel>, held: Held, text: String) -> Result<Report
     let domain = held.domain.clone();
     drop(held);
     if let Err(error) = work::all(kernel, &domain).await {
-        tracing::error!(%error, %domain, "rosters are brought in step with circles later");
-        let later = "The store fails, so that the rosters of members follow later.";
+        tracing::error!(%error, %domain, "what circles give is given later");
+        let later = "The store fails, so that members follow later.";
         return Ok(Report::text(format!("{text} {later}")));
     }
-    let states = states(kernel, &domain).await?;
-    let full = states.values().filter(|state| **state == FULL).count();
+    let (full, waiting): (Vec<_>, Vec<_>) =
+        states(kernel, &domain).await?.into_iter().partition(|(_, state)| *state == FULL);
     let mut text = text;
-    if full > 0 {
-        text.push_str(&format!(" {full} rosters at {domain} are full and do not have all members: see 'circle show'."));
-    }
-    if states.len() > full {
-        text.push_str(&format!(" {} rosters at {domain} follow later.", states.len() - full));
+    for (those, what) in [(full, "have no room for all that circles give"), (waiting, "follow later")] {
+        if !those.is_empty() {
+            let named: Vec<_> = those.iter().take(NAMED).map(|(account, _)| &**account).collect();
+            let further =
+                if those.len() > NAMED { format!(" and {} more", those.len() - NAMED) } else { String::new() };
+            text.push_str(&format!(" These {what}: {}{further}.", named.join(", ")));
+        }
     }
     Ok(Report::text(text))
 }
 
-const FULL: &str = "its roster is full";
-const WAITS: &str = "its roster follows later";
+/// How many of those who are not in step are named.
+const NAMED: usize = 10;
+
+const FULL: &str = "no room for all";
+const WAITS: &str = "follows later";
 const IN_STEP: &str = "in step";
 
-/// The accounts of a domain whose rosters are not in step, and why.
+/// Who is not in step at a domain, and why.
 async fn states(kernel: &Kernel, domain: &str) -> Result<BTreeMap<Box<str>, &'static str>, CommandError> {
     let rows = kernel.store.map_rows(WORK, domain, None, usize::MAX).await?;
     Ok(rows.into_iter().map(|row| if record::was_full(&row) { (row.key, FULL) } else { (row.key, WAITS) }).collect())
