@@ -312,11 +312,9 @@ async fn show(call: &Call) -> Result<Report, CommandError> {
     let held = registry::hold(&call.kernel, domain(call)?).await?;
     let (_, circle) = found(&held, call)?;
     let states = states(&call.kernel, &held.domain).await?;
-    let row = |(account, name): (&Jid, &Box<str>)| {
-        let state = states.get(account.as_str()).copied().unwrap_or(IN_STEP);
-        vec![account.to_string(), name.to_string(), state.to_owned()]
-    };
-    let rows: Vec<_> = circle.members.iter().map(row).collect();
+    let state = |account: &Jid| states.get(account.as_str()).copied().unwrap_or(IN_STEP).to_owned();
+    let row = |account: &Jid, name: &str| vec![account.to_string(), name.to_owned(), state(account)];
+    let rows: Vec<_> = circle.members.iter().map(|(account, name)| row(account, name)).collect();
     let columns = ["accountjid", "name", "state"].map(String::from).to_vec();
     let text = match rows.len() {
         0 => format!("Nobody is in '{}' yet.", circle.name),
