@@ -26,10 +26,16 @@ pub(crate) fn present(turn: &mut Turn<'_>) {
         return;
     }
     match stanza.ty {
-        Type::Available if sees(turn, &from) && !turn.account.sessions.is_empty() => told(turn, stanza, &from),
+        Type::Available if is_contact(turn, &from) && !turn.account.sessions.is_empty() => told(turn, stanza, &from),
         Type::Unavailable | Type::Error => put(turn, &from, None),
         _ => {}
     }
+}
+
+/// Whether the account sees somebody's presence, or he the account's: one comes after the other.
+fn is_contact(turn: &Turn<'_>, who: &Jid) -> bool {
+    let contact = turn.document::<Roster>().and_then(|roster| roster.contact(&who.bare()));
+    contact.is_some_and(|contact| contact.state.from || contact.state.to)
 }
 
 /// Whether a contact sees the account's presence.
@@ -77,10 +83,10 @@ async fn learn(kernel: &Arc<Kernel>, owner: &Arc<Owner>, from: Jid, told: Told, 
     });
 }
 
-/// It is known what a client wants: it gets the last items.
+/// It is known what a client wants: it gets the last items, if its user sees the account's presence.
 fn learned(turn: &mut Turn<'_>, from: &Jid, key: Box<str>, nodes: Names) {
     let interests = Interests { key, nodes };
-    if !interests.nodes.is_empty() {
+    if !interests.nodes.is_empty() && sees(turn, from) {
         offer(turn, &interests, from);
     }
     put(turn, from, Some(interests));
@@ -109,6 +115,27 @@ pub(super) fn clients(turn: &Turn<'_>, contact: &Jid, node: &str) -> Vec<Jid> {
     let Some(held) = turn.account.held::<Abroad>() else { return Vec::new() };
     let his = held.0.iter().filter(|(who, interests)| who.bare_str() == contact.as_str() && interests.has(node));
     his.map(|(who, _)| who.clone()).collect()
+}
+
+/// A contact sees the account from now on: his clients get the last items.
+pub(super) fn approved(turn: &mut Turn<'_>, contact: &Jid) {
+    let is_his = |who: &Jid| who.bare_str() == contact.as_str();
+    let held = turn.account.held::<Abroad>();
+    let his: Vec<_> = held.into_iter().flat_map(|held| &held.0).filter(|(who, _)| is_his(who)).collect();
+    if his.is_empty() {
+        return;
+    }
+    let his: Vec<_> = his.into_iter().map(|(who, interests)| (who.clone(), interests.clone())).collect();
+    let (kernel, account) = (turn.kernel.clone(), turn.account.address.clone());
+    // Afterwards, when the roster says that he does.
+    turn.afterwards(Box::pin(async move {
+        match kernel.owner(&account).await {
+            Ok(owner) => kernel.act(&owner, false, |turn| {
+                his.iter().for_each(|(who, interests)| offer(turn, interests, who));
+            }),
+            Err(error) => tracing::error!(%error, %account, "the account could not be read"),
+        }
+    }));
 }
 
 /// A session has ended: the last one takes what was kept with it. Contacts are asked for their presence again when the

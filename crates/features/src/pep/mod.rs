@@ -137,6 +137,9 @@ fn offer(turn: &mut Turn<'_>, interests: &Interests, to: &Jid) {
 
 /// A contact sees the account from now on.
 pub(crate) fn approved(turn: &mut Turn<'_>, contact: &Jid) {
+    if !turn.kernel.serves(contact.domain()) {
+        return abroad::approved(turn, &contact.bare());
+    }
     if turn.document::<Nodes>().is_some_and(|nodes| nodes.iter().next().is_some()) {
         let stanza =
             Stanza::new(Kind::Presence, Type::Available, bytes::Bytes::new()).from(turn.account.address.clone());
