@@ -64,8 +64,7 @@ impl<'a> Host<'a> {
         if is_owner {
             return Affiliation::Owner;
         }
-        let found = node.affiliations.iter().find(|(jid, _)| jid.as_str() == who.bare_str());
-        found.map_or(Affiliation::None, |(_, affiliation)| *affiliation)
+        node.affiliation(who.bare_str())
     }
 
     /// Whether the actor may make nodes here: an account's only itself; a service's everybody with an account here.

@@ -50,7 +50,7 @@ pub struct Node {
     pub created: SystemTime,
     /// How it is set up.
     pub config: Config,
-    /// By bare address; of an account's nodes without the account itself, which owns them all.
+    /// By bare address, in order; of an account's nodes without the account itself, which owns them all.
     pub affiliations: Vec<(Jid, Affiliation)>,
     /// One for each address.
     pub subscriptions: Vec<Subscription>,
@@ -175,10 +175,24 @@ impl Node {
     }
 
     pub(crate) fn set_affiliation(&mut self, bare: &Jid, affiliation: Affiliation) {
-        self.affiliations.retain(|(jid, _)| jid != bare);
-        if affiliation != Affiliation::None {
-            self.affiliations.push((bare.clone(), affiliation));
+        let place = self.place(bare.as_str());
+        match place {
+            Ok(place) if affiliation == Affiliation::None => {
+                self.affiliations.remove(place);
+            }
+            Ok(place) => self.affiliations[place].1 = affiliation,
+            Err(_) if affiliation == Affiliation::None => {}
+            Err(place) => self.affiliations.insert(place, (bare.clone(), affiliation)),
         }
+    }
+
+    /// How a bare address stands to it.
+    pub(crate) fn affiliation(&self, bare: &str) -> Affiliation {
+        self.place(bare).map_or(Affiliation::None, |place| self.affiliations[place].1)
+    }
+
+    fn place(&self, bare: &str) -> Result<usize, usize> {
+        self.affiliations.binary_search_by(|(jid, _)| jid.as_str().cmp(bare))
     }
 
     /// Counts a change of the items.
@@ -292,6 +306,7 @@ impl Node {
         node.affiliations = list(&mut value, |value| {
             Some((Jid::parse(value.text()?).ok()?, *Affiliation::ALL.get(usize::from(value.byte()?))?))
         })?;
+        node.affiliations.sort_by(|(one, _), (other, _)| one.as_str().cmp(other.as_str()));
         node.subscriptions = list(&mut value, |value| {
             let jid = Jid::parse(value.text()?).ok()?;
             let state = *SubscriptionState::ALL.get(usize::from(value.byte()?))?;
@@ -415,7 +430,14 @@ mod tests {
         let mut node = Node::new("n", jid("a@b"), now, super::super::config::of_account());
         node.config.groups = vec!["Friends".into()];
         node.config.title = "Title".into();
-        node.affiliations.push((jid("c@d"), Affiliation::Outcast));
+        node.set_affiliation(&jid("x@d"), Affiliation::Member);
+        node.set_affiliation(&jid("c@d"), Affiliation::Outcast);
+        node.set_affiliation(&jid("m@d"), Affiliation::Owner);
+        node.set_affiliation(&jid("x@d"), Affiliation::Publisher);
+        node.set_affiliation(&jid("m@d"), Affiliation::None);
+        node.set_affiliation(&jid("nobody@d"), Affiliation::None);
+        assert_eq!(node.affiliations.len(), 2);
+        assert_eq!((node.affiliation("x@d"), node.affiliation("m@d")), (Affiliation::Publisher, Affiliation::None));
         for expire in [Expire::Never, Expire::Presence, Expire::At(now)] {
             let (state, options) =
                 (SubscriptionState::Pending, Options { deliver: false, expire, shows: Shows(5), ..Options::default() });

@@ -25,7 +25,7 @@ fn leave_one(kernel: &Arc<Kernel>, owner: &Arc<kernel::owner::Owner>, account: &
     kernel.act(owner, false, |turn| {
         let nodes = turn.account.document::<Nodes>().unwrap_or(Nodes::NONE);
         let is_in = |node: &&Arc<Node>| {
-            node.affiliations.iter().any(|(jid, _)| jid == account)
+            node.affiliation(account.as_str()) != Affiliation::None
                 || node.subscriptions.iter().any(|one| one.jid.bare_str() == account.as_str())
         };
         let Some(node) = nodes.iter().find(is_in) else { return };

@@ -1,8 +1,12 @@
 //! Notifications (XEP-0060 §7.1.2.1, §12): to whom they go, and what is in them. They are sent on by the owner of the
 //! nodes, once what they tell is durable; block lists are asked where they arrive, access when they are sent.
 
-use super::{access::Host, digest, document::Node};
-use crate::{pep, presence, roster::Roster};
+use super::{
+    access::Host,
+    digest,
+    document::{Node, Subscription},
+};
+use crate::{blocking::BlockList, pep, presence, roster::Roster};
 use bytes::Bytes;
 use kernel::Turn;
 use linnet_xeps::{
@@ -15,7 +19,7 @@ use linnet_xmpp::{
     stanza::{Kind, Type},
     xml::Writer,
 };
-use std::time::Duration;
+use std::{collections::HashSet, time::Duration};
 
 /// The content of a notification.
 pub(super) fn event(write: impl FnOnce(&mut Writer)) -> Bytes {
@@ -69,32 +73,42 @@ pub(super) fn tell(turn: &mut Turn<'_>, node: &Node, event: Bytes) {
     }
     let host = Host::of(turn);
     let stanza = message(turn, ty(node), event.clone());
-    let wants = |jid: &Jid| host.may_read(node, jid).is_ok();
-    let wanted: Vec<_> = node.in_force(turn.now()).filter(|one| one.options.deliver && wants(&one.jid)).collect();
-    let told = presence::unblocked(turn, wanted.iter().map(|one| one.jid.clone()).collect());
+    let blocked = turn.document::<BlockList>();
+    // Who is subscribed may read, unless the node has been closed to him.
+    let is_told = |one: &&Subscription| {
+        one.options.deliver
+            && host.may_subscribe(node, &one.jid).is_ok()
+            && blocked.is_none_or(|list| !list.blocks(&one.jid))
+    };
+    let told: Vec<_> = node.in_force(turn.now()).filter(is_told).collect();
     if host.is_account() {
-        // XEP-0060 §9.1: who sees the presence is subscribed; what he wants his client has said. Once is enough.
-        let roster = turn.account.document::<Roster>().map(Roster::contacts).unwrap_or_default();
-        let contacts = roster.iter().filter(|contact| contact.state.from).map(|contact| &contact.jid);
-        let contacts = contacts.filter(|jid| wants(jid) && !told.contains(jid)).cloned().collect();
-        let contacts = presence::unblocked(turn, contacts);
-        if !told.contains(&turn.account.address) {
-            pep::tell_own(turn, &stanza, &node.name);
+        tell_contacts(turn, &host, node, &stanza, &told);
+    }
+    let mut at_once = Vec::new();
+    for Subscription { jid, options, .. } in told {
+        if options.digest {
+            digest::keep(turn, node, jid.clone(), event.clone(), Duration::from_millis(options.digest_ms));
+        } else if options.shows != Shows::ALL {
+            pep::tell_while(turn, &stanza, options.shows, jid.clone());
+        } else {
+            at_once.push(jid.clone());
         }
-        pep::tell(turn, &stanza, &node.name, contacts);
     }
-    let shows = |jid: &Jid| wanted.iter().find(|one| one.jid == *jid).map_or(Shows::ALL, |one| one.options.shows);
-    let patience = |jid: &Jid| wanted.iter().find(|one| one.jid == *jid && one.options.digest);
-    let (later, at_once): (Vec<_>, Vec<_>) = told.into_iter().partition(|jid| patience(jid).is_some());
-    for jid in later {
-        let wait = Duration::from_millis(patience(&jid).map_or(0, |one| one.options.digest_ms));
-        digest::keep(turn, node, jid, event.clone(), wait);
+    turn.emit(stanza, at_once);
+}
+
+/// XEP-0060 §9.1: who sees an account's presence is subscribed; what he wants his client has said. Those who are told
+/// because they have subscribed are not told twice.
+fn tell_contacts(turn: &mut Turn<'_>, host: &Host<'_>, node: &Node, stanza: &Stanza, told: &[&Subscription]) {
+    let told: HashSet<&str> = told.iter().map(|one| one.jid.as_str()).collect();
+    let roster = turn.account.document::<Roster>().map(Roster::contacts).unwrap_or_default();
+    let contacts = roster.iter().filter(|contact| contact.state.from).map(|contact| &contact.jid);
+    let is_told = |jid: &&Jid| !told.contains(jid.as_str()) && host.may_read(node, jid).is_ok();
+    let contacts = presence::unblocked(turn, contacts.filter(is_told).cloned().collect());
+    if !told.contains(turn.account.address.as_str()) {
+        pep::tell_own(turn, stanza, &node.name);
     }
-    let (always, sometimes): (Vec<_>, Vec<_>) = at_once.into_iter().partition(|jid| shows(jid) == Shows::ALL);
-    for jid in sometimes {
-        pep::tell_while(turn, &stanza, shows(&jid), jid);
-    }
-    turn.emit(stanza, always);
+    pep::tell(turn, stanza, &node.name, contacts);
 }
 
 /// Tells an address that its subscription has another state (§12.2).

@@ -51,7 +51,8 @@ fn choice(turn: &Turn<'_>, request: &Command, session: &str) -> Result<Command, 
     let owned: Vec<&Arc<Node>> =
         host.nodes().iter().filter(|node| host.affiliation(node, host.actor) == Affiliation::Owner).collect();
     // §8.7.3.3. An account owns its nodes, also where there are none.
-    if owned.is_empty() && !host.is_account() || host.is_account() && !host.may_create() {
+    let is_host = host.is_account() && host.may_create();
+    if owned.is_empty() && !is_host {
         return Err(Condition::Forbidden.into());
     }
     let waiting = owned.into_iter().filter(|node| waiting(node).next().is_some());
