@@ -16,7 +16,9 @@ from pathlib import Path
 
 from server import DOMAIN, ServerError, start_server
 
-GROUPS = "xml,stream,sasl,stanza,sm,privacy,load,files"
+GROUPS = "xml,stream,sasl,stanza,sm,privacy,load,files,s2s"
+# The domain of the kit's own server: an address of loopback.
+PEER, PEER_PORT = "127.0.0.7", 5269
 # What the kit has about uploads and the HTTP under them; its other cases of HTTP are about pages.
 FILES = "slot|get|put|methods|active|content-type|smuggling|chunk|garbage|huge|endless|body-huge|no-trace"
 
@@ -29,7 +31,8 @@ def command(kit, server, groups, extra):
     return [
         sys.executable, str(kit), "--host", "127.0.0.1", "--c2s", str(server.c2s_port), "--tls", str(server.tls_port),
         "--domain", DOMAIN, "--user1", user["alice"], "--user2", user["bob"], "--admin", user["boss"],
-        "--server-pid", str(server.pid), "--only", only, "--http", f"http://127.0.0.1:{server.http_port}", *extra,
+        "--server-pid", str(server.pid), "--only", only, "--http", f"http://127.0.0.1:{server.http_port}",
+        "--s2s", str(server.s2s_port), "--peer", PEER, "--peer-port", str(PEER_PORT), *extra,
     ]  # fmt: skip
 
 

@@ -46,7 +46,7 @@ class Server:
 
     def __init__(self):
         self.dir = Path(tempfile.mkdtemp(prefix=f"interop-{self.name}-"))
-        self.c2s_port, self.tls_port, self.https_port, self.http_port = free_ports(4)
+        self.c2s_port, self.tls_port, self.https_port, self.http_port, self.s2s_port = free_ports(5)
         self.log_path = self.dir / "server.log"
         self.process = None
         self.passwords = {}
@@ -181,6 +181,7 @@ c2s = ["127.0.0.1:{self.c2s_port}"]
 c2s_tls = ["127.0.0.1:{self.tls_port}"]
 https = ["127.0.0.1:{self.https_port}"]
 http = ["127.0.0.1:{self.http_port}"]
+s2s = ["127.0.0.1:{self.s2s_port}"]
 
 [contacts]
 admin = ["xmpp:{ADMIN}@{DOMAIN}"]

@@ -6,6 +6,7 @@
 mod c2s;
 pub mod certificate;
 pub mod context;
+pub mod federation;
 mod http;
 pub mod limits;
 pub mod listener;
@@ -35,7 +36,7 @@ pub struct Edge {
 }
 
 impl Edge {
-    /// Serves clients on these ports. `steps`: of the stream's negotiation, in the order in which they are advertised;
+    /// Serves clients and, with `servers`, other servers on these ports. `steps`: of the stream's negotiation, in the order in which they are advertised;
     /// `router`: what is answered over HTTP. To be called on the runtime that will serve.
     pub fn start(
         kernel: Arc<Kernel>,
@@ -44,6 +45,7 @@ impl Edge {
         limits: Limits,
         steps: Vec<&'static dyn AcceptStep>,
         router: Router,
+        servers: Option<(federation::tls::ServerTls, federation::Settings)>,
     ) -> Edge {
         let domains = kernel.settings.domains.iter().map(|domain| domain.domain().into()).collect();
         let encrypted = AcceptConfig {
@@ -67,15 +69,19 @@ impl Edge {
             steps: encrypted.steps.clone(),
             ..encrypted
         };
+        let stopping = watch::Sender::new(false);
+        let federation = servers
+            .map(|(tls, settings)| federation::Federation::start(kernel.clone(), tls, settings, stopping.clone()));
         let shared = Arc::new(Shared {
             kernel,
+            federation,
             tls,
             router,
             addresses: rates::Addresses::new(limits.clone()),
             limits,
             encrypted: Arc::new(encrypted),
             plaintext: Arc::new(plaintext),
-            stopping: watch::Sender::new(false),
+            stopping,
         });
         for listener in listeners {
             tokio::spawn(listener::accept(shared.clone(), listener));

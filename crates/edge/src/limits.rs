@@ -55,6 +55,27 @@ pub const HTTP_STREAMS: u32 = 32;
 /// What an HTTP/2 peer may send before it is taken: a quarter of a second at 8 Mbit/s.
 pub const HTTP_WINDOW: u32 = 256 * 1024;
 
+/// From a connection of another server to a domain being proved. Dialback asks a third server meanwhile.
+pub const FEDERATION_LOGIN: Duration = Duration::from_secs(60);
+/// Largest element of a server that has proved nothing, in bytes: features and keys are small.
+pub const FEDERATION_BEFORE: usize = 16 * 1024;
+/// TCP to another server, all its addresses together.
+pub const FEDERATION_CONNECT: Duration = Duration::from_secs(15);
+/// How long a test of another server may take: somebody waits for it.
+pub const FEDERATION_TEST: Duration = Duration::from_secs(45);
+/// Places of one domain that are tried.
+pub const FEDERATION_TARGETS: usize = 8;
+/// Between the first two attempts to reach a server.
+pub const FEDERATION_FIRST_RETRY: Duration = Duration::from_secs(2);
+/// Between two attempts at most: a server that comes back is noticed soon, and one that is gone costs little.
+pub const FEDERATION_LAST_RETRY: Duration = Duration::from_secs(300);
+/// Pairs of domains whose failures are remembered before those are forgotten that may be tried again.
+pub const FEDERATION_STATES: usize = 4096;
+/// Stanzas that another server has been sent and has not acknowledged (XEP-0198); then nothing more is sent.
+pub const FEDERATION_WINDOW: usize = 1000;
+/// How often a stream between servers looks at its deadlines.
+pub const FEDERATION_TICK: Duration = Duration::from_secs(5);
+
 /// What an administrator may change.
 #[derive(Debug, Clone)]
 pub struct Limits {

@@ -3,6 +3,7 @@
 
 use crate::{
     c2s::Connection,
+    federation::{self, Federation},
     http,
     limits::{self, Limits},
     login,
@@ -33,6 +34,10 @@ pub enum Kind {
     DirectTls,
     /// No TLS: for this machine only.
     Plaintext,
+    /// Other servers, with STARTTLS.
+    Servers,
+    /// Other servers, TLS from the first byte (XEP-0368).
+    ServersDirect,
     /// HTTP inside TLS.
     Https,
     /// HTTP without TLS: for this machine only.
@@ -52,6 +57,8 @@ impl fmt::Display for Kind {
             Kind::StartTls => "STARTTLS",
             Kind::DirectTls => "direct TLS",
             Kind::Plaintext => "without TLS",
+            Kind::Servers => "other servers, STARTTLS",
+            Kind::ServersDirect => "other servers, direct TLS",
             Kind::Https => "HTTPS",
             Kind::Http => "HTTP without TLS",
         })
@@ -143,6 +150,8 @@ impl Listener {
 #[derive(Debug)]
 pub(crate) struct Shared {
     pub(crate) kernel: Arc<Kernel>,
+    /// `None`: there are no other servers for this one.
+    pub(crate) federation: Option<Arc<Federation>>,
     pub(crate) tls: Tls,
     /// What is answered over HTTP.
     pub(crate) router: Router,
@@ -173,6 +182,13 @@ pub(crate) async fn accept(shared: Arc<Shared>, listener: Listener) {
                         match listener.kind {
                             Kind::Https | Kind::Http => {
                                 tokio::spawn(http::serve(shared.clone(), tcp, listener.kind, visit));
+                            }
+                            Kind::Servers | Kind::ServersDirect => {
+                                let direct = listener.kind == Kind::ServersDirect;
+                                if let Some(federation) = shared.federation.clone() {
+                                    let socket = Socket::Plain(tcp);
+                                    tokio::spawn(federation::accept::serve(federation, socket, direct, visit));
+                                }
                             }
                             kind => drop(tokio::spawn(serve(shared.clone(), tcp, kind, visit))),
                         }

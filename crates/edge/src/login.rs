@@ -25,8 +25,8 @@ pub(crate) async fn login(shared: Arc<Shared>, socket: Socket, kind: Kind, visit
             }
         },
         Kind::StartTls | Kind::Plaintext => (socket, None),
-        // Not streams: the listener gives these to `http`.
-        Kind::Https | Kind::Http => return None,
+        // Not clients' streams: the listener gives these to others.
+        Kind::Https | Kind::Http | Kind::Servers | Kind::ServersDirect => return None,
     };
     let config = if kind == Kind::Plaintext { &shared.plaintext } else { &shared.encrypted };
     let stream = Accept::new(config.clone(), Instant::now(), secured);

@@ -1,7 +1,8 @@
-//! A client's connection, plain or inside TLS. Nothing is kept for it between reads.
+//! A connection, plain or inside TLS. Nothing is kept for it between reads.
 
 use crate::{limits, tls::Tls};
 use linnet_xmpp::stream::Secured;
+use rustls::{ProtocolVersion, pki_types::CertificateDer};
 use std::{
     cell::RefCell,
     io,
@@ -13,7 +14,7 @@ use tokio::{
     io::{AsyncBufRead, AsyncRead, AsyncWrite, ReadBuf},
     net::TcpStream,
 };
-use tokio_rustls::server::TlsStream;
+use tokio_rustls::{client, server::TlsStream};
 
 /// A connection.
 #[derive(Debug)]
@@ -22,6 +23,8 @@ pub(crate) enum Socket {
     Plain(TcpStream),
     /// Boxed, since it is large.
     Tls(Box<TlsStream<TcpStream>>),
+    /// One that we made, to another server.
+    Dialed(Box<client::TlsStream<TcpStream>>),
 }
 
 thread_local! {
@@ -38,7 +41,32 @@ impl Socket {
                 let secured = tls.secured(&stream);
                 Ok((Socket::Tls(Box::new(stream)), secured))
             }
-            Socket::Tls(_) => Err(io::ErrorKind::AlreadyExists.into()),
+            Socket::Tls(_) | Socket::Dialed(_) => Err(io::ErrorKind::AlreadyExists.into()),
+        }
+    }
+
+    /// The certificates that the peer has shown, its own first.
+    pub(crate) fn peer_chain(&self) -> Vec<CertificateDer<'static>> {
+        let chain = match self {
+            Socket::Plain(_) => None,
+            Socket::Tls(stream) => stream.get_ref().1.peer_certificates(),
+            Socket::Dialed(stream) => stream.get_ref().1.peer_certificates(),
+        };
+        chain.map(<[_]>::to_vec).unwrap_or_default()
+    }
+
+    /// The version of TLS, in words.
+    pub(crate) fn describe_tls(&self) -> String {
+        let version = match self {
+            Socket::Plain(_) => None,
+            Socket::Tls(stream) => stream.get_ref().1.protocol_version(),
+            Socket::Dialed(stream) => stream.get_ref().1.protocol_version(),
+        };
+        match version {
+            Some(ProtocolVersion::TLSv1_3) => "TLS 1.3".into(),
+            Some(ProtocolVersion::TLSv1_2) => "TLS 1.2".into(),
+            Some(other) => format!("{other:?}"),
+            None => "no TLS".into(),
         }
     }
 
@@ -56,6 +84,12 @@ impl Socket {
                 Pin::new(&mut **stream).consume(len);
                 Poll::Ready(Ok(taken))
             }
+            Socket::Dialed(stream) => {
+                let bytes = ready!(Pin::new(&mut **stream).poll_fill_buf(cx))?;
+                let (taken, len) = (take(bytes), bytes.len());
+                Pin::new(&mut **stream).consume(len);
+                Poll::Ready(Ok(taken))
+            }
         }
     }
 
@@ -64,6 +98,7 @@ impl Socket {
         match self {
             Socket::Plain(tcp) => Pin::new(tcp).poll_write(cx, bytes),
             Socket::Tls(stream) => Pin::new(&mut **stream).poll_write(cx, bytes),
+            Socket::Dialed(stream) => Pin::new(&mut **stream).poll_write(cx, bytes),
         }
     }
 
@@ -72,6 +107,7 @@ impl Socket {
         match self {
             Socket::Plain(_) => Poll::Ready(Ok(())),
             Socket::Tls(stream) => Pin::new(&mut **stream).poll_flush(cx),
+            Socket::Dialed(stream) => Pin::new(&mut **stream).poll_flush(cx),
         }
     }
 
@@ -79,6 +115,7 @@ impl Socket {
         match self {
             Socket::Plain(tcp) => Pin::new(tcp).poll_shutdown(cx),
             Socket::Tls(stream) => Pin::new(&mut **stream).poll_shutdown(cx),
+            Socket::Dialed(stream) => Pin::new(&mut **stream).poll_shutdown(cx),
         }
     }
 

@@ -83,7 +83,7 @@ impl Tls {
 
 /// The suites of ring, AES-128 with SHA-256 first: strong enough for as long as its key exchange, and processors compute
 /// SHA-256 in hardware, SHA-384 not. It is a fifth of what a handshake costs beside its elliptic curves.
-fn provider() -> CryptoProvider {
+pub(crate) fn provider() -> CryptoProvider {
     let mut provider = ring::default_provider();
     provider.cipher_suites.sort_by_key(|suite| {
         let hash = suite.tls13().map(|suite| suite.common.hash_provider.output_len());

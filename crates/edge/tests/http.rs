@@ -62,7 +62,7 @@ impl Web {
         );
         let server = Server::with_accounts(&[]).await;
         let tls = Tls::new(certificate).unwrap();
-        let edge = Edge::start(server.kernel.clone(), listeners.into(), tls, limits, Vec::new(), router);
+        let edge = Edge::start(server.kernel.clone(), listeners.into(), tls, limits, Vec::new(), router, None);
         Web { edge: Some(edge), plain, secure, folder, _server: server }
     }
 }

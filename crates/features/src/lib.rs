@@ -13,6 +13,7 @@ pub mod devices;
 pub mod discovery;
 pub mod displayed;
 pub mod entity;
+pub mod federation;
 mod marks;
 pub mod messages;
 pub mod offline;
@@ -59,6 +60,7 @@ pub static FEATURES: &[&Feature] = &[
     &registration::FEATURE,
     &upload::FEATURE,
     &streams::FEATURE,
+    &federation::FEATURE,
     &commands::FEATURE,
 ];
 

@@ -10,7 +10,6 @@ use crate::{
     counts::Counts,
     effects::{Cause, Effects},
     limits,
-    mailbox::{HeadKind, Item},
     notes::Notes,
     owner::Owner,
     reroute::{self, Returned},
@@ -144,12 +143,13 @@ impl Kernel {
             touched.push(((*owner).clone(), owner.epoch.load(Ordering::Acquire)));
         }
         if let Some(cause) = &cause {
-            cause.session.lane.hand_over(size);
+            cause.lane().hand_over(size);
         }
         self.commit.bytes.fetch_add(size, Ordering::AcqRel);
         let conditions = std::mem::take(&mut effects.conditions);
         let writes = std::mem::take(&mut effects.writes);
-        let count = cause.as_ref().map_or(0, |cause| cause.session.counting.load(Ordering::Acquire));
+        let count =
+            cause.as_ref().and_then(Cause::session).map_or(0, |session| session.counting.load(Ordering::Acquire));
         let mut queue = self.commit.queue.lock();
         queue.waiting.push_back(Pending { conditions, writes, effects, owners: touched, cause, count, size, asked });
         queue.unfinished += 1;
@@ -192,6 +192,9 @@ impl Kernel {
         }
         for (owner, row) in effects.arrived {
             self.note(&owner, &[row]);
+        }
+        for departure in effects.departures {
+            self.depart(departure);
         }
         for (session, error) in effects.endings {
             session.mailbox.close(Some(error));
@@ -294,8 +297,8 @@ async fn write(kernel: &Kernel, mut batch: Vec<Pending>, refuse: bool) -> (Perfo
         } else {
             let (conditions, writes) = (std::mem::take(&mut pending.conditions), std::mem::take(&mut pending.writes));
             entries.push(Entry { id: number(), conditions, writes });
-            if let Some(cause) = &pending.cause {
-                counts.add(&cause.session, pending.count);
+            if let Some(session) = pending.cause.as_ref().and_then(Cause::session) {
+                counts.add(session, pending.count);
             }
             places.push(place);
         }
@@ -351,8 +354,8 @@ async fn apply(
             for (mut entry, place) in entries.into_iter().zip(places) {
                 // Each with its own count, for the next one may fail.
                 let mut counts = Counts::default();
-                if let Some(cause) = &batch[*place].cause {
-                    counts.add(&cause.session, batch[*place].count);
+                if let Some(session) = batch[*place].cause.as_ref().and_then(Cause::session) {
+                    counts.add(session, batch[*place].count);
                 }
                 entry.writes.extend(counts.writes(kernel.context.now()));
                 let result = match is_spoiled(&batch[*place]) {
@@ -426,7 +429,7 @@ fn finish(kernel: &Arc<Kernel>, pending: Pending, result: Result<Outcome, StoreE
         owner.pending.fetch_sub(1, Ordering::AcqRel);
     }
     if let Some(cause) = &cause {
-        cause.session.lane.done(size);
+        cause.lane().done(size);
     }
     kernel.commit.bytes.fetch_sub(size, Ordering::AcqRel);
     if let Some(asked) = asked {
@@ -439,7 +442,12 @@ fn finish(kernel: &Arc<Kernel>, pending: Pending, result: Result<Outcome, StoreE
 }
 
 /// Tells who sent what failed, or which owner asked for it.
-fn answer_failure(kernel: &Kernel, cause: Option<&Cause>, effects: &Effects, result: &Result<Outcome, StoreError>) {
+fn answer_failure(
+    kernel: &Arc<Kernel>,
+    cause: Option<&Cause>,
+    effects: &Effects,
+    result: &Result<Outcome, StoreError>,
+) {
     let error = match result {
         Ok(_) => effects.unmet.clone().unwrap_or_else(|| StanzaError::new(Condition::Conflict)),
         Err(StoreError::Full) => StanzaError::new(Condition::ResourceConstraint)
@@ -452,11 +460,7 @@ fn answer_failure(kernel: &Kernel, cause: Option<&Cause>, effects: &Effects, res
     if let Some(cause) = cause
         && let Some(reply) = cause.stanza.error(&error)
     {
-        let item = Item { head: HeadKind::Failure, ..Item::plain(Arc::new(reply)) };
-        // A sender that has gone needs no answer.
-        if cause.session.mailbox.push(item).is_ok() {
-            cause.session.note_failure();
-        }
+        cause.answer(kernel, reply);
     }
     if let Some(mut answer) = effects.answer.clone() {
         answer.ty = Type::Error;

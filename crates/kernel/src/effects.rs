@@ -2,10 +2,14 @@
 //! or none; deliveries are performed after the writes are durable, in the order in which effects were handed over.
 
 use crate::{
+    Kernel,
     account::InFlight,
-    mailbox::{self, Item},
+    lane::Lane,
+    mailbox::{self, HeadKind, Item},
     outbox::Emission,
     owner::Owner,
+    peer::Peer,
+    remote::Departure,
     session::Session,
 };
 use linnet_xmpp::{Stanza, StanzaError, stream::StreamError};
@@ -33,6 +37,8 @@ pub struct Effects {
     pub(crate) arrived: Vec<(Arc<Owner>, u64)>,
     /// What owners send on then, each through its own outbox.
     pub emissions: Vec<(Arc<Owner>, Emission)>,
+    /// What goes to other servers then.
+    pub(crate) departures: Vec<Departure>,
     /// Sessions that are ended then.
     pub endings: Vec<(Arc<Session>, StreamError)>,
     /// Sessions that begin to catch up with stored messages then.
@@ -103,9 +109,48 @@ fn write_size(write: &Write) -> usize {
     }
 }
 
+/// Who sent a stanza, in whose lane it is.
+#[derive(Debug, Clone)]
+pub(crate) enum Sender {
+    /// A session here.
+    Session(Arc<Session>),
+    /// A stream from elsewhere.
+    Peer(Arc<Peer>),
+}
+
 /// Who gets the error if the effects cannot be made durable.
 #[derive(Debug, Clone)]
 pub(crate) struct Cause {
-    pub(crate) session: Arc<Session>,
+    pub(crate) sender: Sender,
     pub(crate) stanza: Arc<Stanza>,
+}
+
+impl Cause {
+    pub(crate) fn session(&self) -> Option<&Arc<Session>> {
+        match &self.sender {
+            Sender::Session(session) => Some(session),
+            Sender::Peer(_) => None,
+        }
+    }
+
+    pub(crate) fn lane(&self) -> &Lane {
+        match &self.sender {
+            Sender::Session(session) => &session.lane,
+            Sender::Peer(peer) => &peer.lane,
+        }
+    }
+
+    /// Tells the sender something about the stanza.
+    pub(crate) fn answer(&self, kernel: &Arc<Kernel>, answer: Stanza) {
+        match &self.sender {
+            Sender::Session(session) => {
+                let item = Item { head: HeadKind::Failure, ..Item::plain(Arc::new(answer)) };
+                // A sender that has gone needs no answer.
+                if session.mailbox.push(item).is_ok() {
+                    session.note_failure();
+                }
+            }
+            Sender::Peer(_) => kernel.answer_to_elsewhere(Some(answer)),
+        }
+    }
 }

@@ -263,6 +263,8 @@ pub enum Hook {
     Service(Service),
     /// Takes what an owner tells another one beside a stanza ([`Turn::emit_with`]): says whether it was its own.
     Notice(fn(&mut Turn<'_>, &Notice) -> bool),
+    /// Says which messages to other servers are kept until they have arrived, and bounced if they do not.
+    Depart(fn(&Stanza) -> bool),
     /// Rows of this log with one of these flags are given to the first session that takes messages, unless they have one
     /// of the others and that session's client knows them from the archive ([`Kernel::has_read`]).
     Offline {
@@ -342,6 +344,7 @@ pub struct Table {
     pub(crate) documents: Documents,
     pub(crate) services: Vec<&'static Service>,
     pub(crate) notices: Vec<fn(&mut Turn<'_>, &Notice) -> bool>,
+    pub(crate) depart: Option<fn(&Stanza) -> bool>,
     pub(crate) offline: Option<(LogTable, u32)>,
     pub(crate) archived: u32,
     pub(crate) heads: Vec<Head>,
@@ -384,6 +387,7 @@ impl Table {
             }
             Hook::Service(service) => self.services.push(service),
             Hook::Notice(run) => self.notices.push(*run),
+            Hook::Depart(run) => self.depart = Some(*run),
             Hook::Offline { table, unread, archived } => {
                 (self.offline, self.archived) = (Some((*table, *unread)), *archived);
             }

@@ -5,7 +5,8 @@ use crate::{
     Kernel,
     account::Account,
     hooks::{At, Handler, NoHandler, Refusal, Side},
-    route::{Origin, Passage, absent},
+    origin::Origin,
+    route::{Passage, absent},
     turn::Turn,
 };
 use bytes::Bytes;

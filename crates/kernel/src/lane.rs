@@ -31,6 +31,17 @@ impl Lane {
         (self.handed_over.load(Ordering::Acquire), done)
     }
 
+    /// How much was handed over so far, to be waited for with [`Lane::waits_for`].
+    pub fn count(&self) -> u64 {
+        self.handed_over.load(Ordering::Acquire)
+    }
+
+    /// Whether something of the first `count` is not done yet; then the waker is woken when there is progress.
+    pub fn waits_for(&self, count: u64, waker: &Waker) -> bool {
+        *self.waker.lock() = Some(waker.clone());
+        self.done.load(Ordering::Acquire) < count
+    }
+
     /// Whether the sender's socket should not be read until the lane has moved. Registers the waker before the look,
     /// so that no movement is missed.
     pub fn is_full(&self, waker: &Waker) -> bool {

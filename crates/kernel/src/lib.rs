@@ -25,9 +25,12 @@ pub mod limits;
 pub mod mailbox;
 mod notes;
 mod offline;
+mod origin;
 mod outbox;
 pub mod owner;
 mod pace;
+pub mod peer;
+pub mod remote;
 mod repeats;
 pub mod request;
 mod reroute;
@@ -36,6 +39,7 @@ pub mod route;
 pub mod service;
 pub mod session;
 mod sides;
+pub mod trace;
 pub mod turn;
 pub mod web;
 
@@ -82,6 +86,17 @@ pub struct Settings {
     pub web: Option<String>,
     /// What accounts may keep as files.
     pub files: Files,
+    /// Other servers that are wanted, and those that are not.
+    pub domains_elsewhere: Elsewhere,
+}
+
+/// Which other domains may be talked to. A name stands for its sub-domains too.
+#[derive(Debug, Clone, Default)]
+pub struct Elsewhere {
+    /// If there are any, only these.
+    pub allowed: Vec<Box<str>>,
+    /// Not these.
+    pub blocked: Vec<Box<str>>,
 }
 
 /// What accounts may keep as files.
@@ -135,6 +150,8 @@ pub struct Kernel {
     pub(crate) hosted: Vec<service::Hosted>,
     pub(crate) hasher: hashbrown::DefaultHashBuilder,
     pub(crate) requests: request::Requests,
+    pub(crate) remotes: remote::Remotes,
+    pub(crate) traces: trace::Traces,
     /// What features keep in memory that belongs to no account.
     shared: Mutex<HashMap<TypeId, Arc<dyn Any + Send + Sync>>>,
     pub(crate) claims: claims::Claims,
@@ -193,6 +210,8 @@ impl Kernel {
             ids: ids::Ids::new(log_id, &secret),
             hasher: Default::default(),
             requests: Default::default(),
+            remotes: Default::default(),
+            traces: Default::default(),
             shared: Default::default(),
             outboxes: Default::default(),
             stopping: Default::default(),
@@ -205,6 +224,7 @@ impl Kernel {
             secret,
         });
         commit::run(&kernel);
+        kernel.resume_departures().await?;
         kernel.resume_transit().await?;
         jobs::run(&kernel);
         Ok(kernel)
@@ -213,6 +233,13 @@ impl Kernel {
     /// Whether a domain is one of ours.
     pub fn serves(&self, domain: &str) -> bool {
         self.settings.domains.iter().any(|ours| ours.domain() == domain)
+    }
+
+    /// Whether the administrator lets stanzas come from a domain elsewhere, and go there.
+    pub fn federates(&self, domain: &str) -> bool {
+        let covers = |name: &str| domain.strip_suffix(name).is_some_and(|sub| sub.is_empty() || sub.ends_with('.'));
+        let Elsewhere { allowed, blocked } = &self.settings.domains_elsewhere;
+        (allowed.is_empty() || allowed.iter().any(|name| covers(name))) && !blocked.iter().any(|name| covers(name))
     }
 
     /// A number that nobody has seen before and nobody can guess, for ids of our own stanzas.

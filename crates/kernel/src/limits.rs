@@ -80,3 +80,18 @@ pub const REQUESTS: usize = 20_000;
 pub const STANZAS_PER_SECOND: u32 = 5000;
 /// People outside of its roster whom one account may write to in an hour, if the administrator says nothing.
 pub const STRANGERS_PER_HOUR: u32 = 200;
+
+/// Bytes that wait for one pair of domains: some thousand messages, written to while the other server restarts.
+pub const LINK_BYTES: usize = 4 * 1024 * 1024;
+/// What a stanza that waits for another server takes beside its content, about.
+pub const PARCEL: usize = 200;
+/// Pairs of domains in memory before those are forgotten for which nothing waits.
+pub const IDLE_LINKS: usize = 4096;
+/// How long a request waits for another server: whoever asked has given up then.
+pub const REMOTE_REQUEST_SECONDS: u64 = 60;
+/// Requests of one stream from elsewhere that are worked on beside it: it carries those of many people.
+pub const LATER_REMOTE: usize = 256;
+/// Events that are remembered of messages to other servers: about 2 MiB.
+pub const TRACES: usize = 8192;
+/// Longest id of a stanza that is traced.
+pub const TRACE_ID: usize = 128;

@@ -6,7 +6,7 @@
 //! overtake it; only where an account has to be loaded does a task of its own go on. A broadcast to an account that is
 //! not in memory is not delivered and loads nothing: nobody is there to see it.
 
-use crate::{Kernel, hooks::Notice, limits, owner::Owner, route::Origin};
+use crate::{Kernel, hooks::Notice, limits, origin::Origin, owner::Owner};
 use linnet_xmpp::{Jid, Stanza, stanza::Type};
 use parking_lot::Mutex;
 use std::{

@@ -6,13 +6,7 @@
 //! log when it first sends. Rows and sessions are numbered by one counter (`ids.rs`), so a row whose id is smaller than
 //! the session's number came on an earlier stream.
 
-use crate::{
-    Kernel,
-    account::Account,
-    limits,
-    owner::Owner,
-    route::{Origin, Passage},
-};
+use crate::{Kernel, account::Account, limits, origin::Origin, owner::Owner, route::Passage};
 use linnet_xmpp::{Stanza, stanza::Kind};
 use std::{
     collections::VecDeque,

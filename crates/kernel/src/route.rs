@@ -8,13 +8,17 @@
 use crate::{
     Kernel,
     account::Account,
-    effects::{Cause, Delivery, Effects},
-    hooks::{At, Iq, Notice, Onward, Refusal, Side},
+    effects::{Delivery, Effects},
+    hooks::{At, Iq, Onward, Refusal, Side},
     mailbox::Item,
+    origin::Origin,
     outbox,
     owner::{Owner, lock_two},
+    peer,
+    remote::{self, Departure},
     service::Service,
     session::Session,
+    sides,
     turn::{Changes, Turn},
 };
 use linnet_xmpp::{
@@ -27,33 +31,6 @@ use std::{
     sync::Arc,
 };
 use store::{LogIndex, Write};
-
-/// Where a stanza enters.
-#[derive(Debug, Clone, Copy)]
-pub(crate) enum Origin<'a> {
-    /// A session of ours sent it.
-    Session(&'a Arc<Session>),
-    /// An owner sends it on; its own side has been done. With its row among the stanzas in transit, if it has one.
-    Owner(&'a Arc<Owner>, Option<u64>),
-    /// An owner tells another something beside a stanza.
-    Notice(&'a Arc<Owner>, &'a Notice),
-}
-
-impl Origin<'_> {
-    fn owner(&self) -> &Arc<Owner> {
-        match self {
-            Origin::Session(session) => &session.owner,
-            Origin::Owner(owner, _) | Origin::Notice(owner, _) => owner,
-        }
-    }
-
-    pub(crate) fn session(&self) -> Option<&Arc<Session>> {
-        match self {
-            Origin::Session(session) => Some(session),
-            Origin::Owner(..) | Origin::Notice(..) => None,
-        }
-    }
-}
 
 /// Whom a stanza addresses.
 enum Target {
@@ -82,14 +59,16 @@ pub(crate) struct Passage {
     /// The rows of a message in the logs of both sides.
     pub(crate) rows: Vec<LogIndex>,
     /// What is logged, if the recipient's side takes it.
-    append: Option<Write>,
+    pub(crate) append: Option<Write>,
     /// By what a message is known again, if its sender named it.
     pub(crate) hash: Option<u64>,
     /// It came on an earlier stream already, and nothing follows from it.
     pub(crate) repeated: bool,
     /// The row by which it is known that it came.
-    row: u64,
+    pub(crate) row: u64,
     pub(crate) reply: Option<Stanza>,
+    /// Where it goes, if that is elsewhere.
+    pub(crate) departure: Option<Departure>,
     pub(crate) later: Option<(&'static Iq, At, Jid)>,
 }
 
@@ -166,8 +145,10 @@ impl Kernel {
                 Err(back) => stanza = *back,
             }
             if let Err(error) = self.load(origin.owner(), &stanza).await {
-                if let Some(answer) = stanza.error(&error) {
-                    self.answered(&answer);
+                match (stanza.error(&error), origin) {
+                    (answer, Origin::Elsewhere(_, Some(_), _)) => self.answer_to_elsewhere(answer),
+                    (Some(answer), _) => self.answered(&answer),
+                    (None, _) => {}
                 }
                 return;
             }
@@ -196,10 +177,12 @@ impl Kernel {
         to.is_some_and(|to| to.local().is_some() && self.serves(to.domain()))
     }
 
-    fn target(&self, sender: &Jid, to: Option<&Jid>) -> Target {
+    fn target(&self, origin: Origin<'_>, to: Option<&Jid>) -> Target {
+        let is_own =
+            |to: &Jid| !matches!(origin, Origin::Elsewhere(..)) && origin.owner().address.as_str() == to.bare_str();
         match to {
             None => Target::Own,
-            Some(to) if to.bare_str() == sender.as_str() => Target::Own,
+            Some(to) if is_own(to) => Target::Own,
             Some(to) if !self.serves(to.domain()) => match self.service(to.domain()) {
                 Some(hosted) => Target::Service(hosted.service),
                 None => Target::Remote,
@@ -217,7 +200,7 @@ impl Kernel {
         stanza: Stanza,
     ) -> Result<Vec<Arc<Owner>>, Box<Stanza>> {
         let sender = origin.owner();
-        let target = self.target(&sender.address, stanza.to.as_ref());
+        let target = self.target(origin, stanza.to.as_ref());
         let recipient = match (&target, &stanza.to) {
             (Target::Account | Target::Service(_), Some(to)) if self.has_owner(to) => {
                 match self.owners.loaded(to.bare_str()) {
@@ -234,7 +217,7 @@ impl Kernel {
                 let fresh = !sender.is_stale() && !recipient.is_stale() && !self.must_recall(&a, &stanza);
                 fresh.then(|| self.pass(origin, &target, &stanza, Some((sender, &mut *a)), Some((recipient, &mut *b))))
             }
-            (Some(recipient), Origin::Owner(..) | Origin::Notice(..)) => {
+            (Some(recipient), Origin::Owner(..) | Origin::Notice(..) | Origin::Elsewhere(..)) => {
                 let mut b = recipient.lock();
                 let fresh = !recipient.is_stale();
                 fresh.then(|| self.pass(origin, &target, &stanza, None, Some((recipient, &mut *b))))
@@ -301,12 +284,20 @@ impl Kernel {
                 effects.deliveries.push(Delivery { session: session.clone(), item });
             }
             (Some(reply), Origin::Owner(..)) if reply.kind == Kind::Iq => effects.answer = Some(reply),
+            (Some(reply), Origin::Elsewhere(_, Some(_), _)) => peer::answer(&mut effects, reply),
             _ => {}
         }
-        if let Origin::Owner(_, Some(id)) = origin {
-            effects.writes.push(outbox::arrived(id));
+        match origin {
+            Origin::Owner(_, Some(id)) => effects.writes.push(outbox::arrived(id)),
+            Origin::Elsewhere(_, _, row) => effects.writes.extend(remote::bounced(row)),
+            _ => {}
         }
-        let cause = origin.session().map(|session| Cause { session: session.clone(), stanza: stanza.clone() });
+        if let Some(departure) = passage.departure {
+            let kept = (departure.row != 0).then(|| remote::keep(departure.row, self.context.now(), &departure.stanza));
+            effects.writes.extend(kept);
+            effects.departures.push(departure);
+        }
+        let cause = origin.cause(stanza);
         let kicked = match (sender.map(|(owner, _)| owner), recipient.map(|(owner, _)| owner)) {
             (Some(a), Some(b)) => self.hand_over(effects, &[a, b], cause),
             (Some(a), None) | (None, Some(a)) => self.hand_over(effects, &[a], cause),
@@ -316,6 +307,7 @@ impl Kernel {
             match origin {
                 Origin::Session(session) => self.ask_later(session, iq, at, owner, stanza),
                 Origin::Owner(..) | Origin::Notice(..) => self.answer_owner_later(iq, at, owner, stanza),
+                Origin::Elsewhere(_, peer, _) => self.answer_elsewhere(peer, iq, at, owner, stanza),
             }
         }
         kicked
@@ -347,7 +339,10 @@ impl Kernel {
         }
         match (target, recipient.or(sender)) {
             (Target::Service(service), _) => self.to_service(service, recipient, origin, &current, passage),
-            (Target::Remote, _) => Err(remote(&current)),
+            (Target::Remote, Some(account)) if self.remotes.is_open() => {
+                self.elsewhere(account, origin, &current, passage)
+            }
+            (Target::Remote, _) => Err(sides::unreachable(&current)),
             (Target::Server, Some(account)) => self.server(account, origin, &current, passage),
             (Target::Own, Some(account)) if is_for_the_account(&current) => {
                 self.iq(At::Own, account, origin, &current, passage)
@@ -364,11 +359,7 @@ impl Kernel {
                 if let (Kind::Message, Target::Account, Some(sender)) = (current.kind, target, sender) {
                     self.sent(sender, origin, &current, &result, passage);
                 }
-                if let (Some((table, _)), false) = (self.hooks.record, passage.rows.is_empty()) {
-                    let (rows, body) = (std::mem::take(&mut passage.rows), current.to_bytes());
-                    passage.row = rows.last().map_or(0, |row| row.id);
-                    passage.append = Some(Write::LogAppend { table, rows, body });
-                }
+                self.append(&current, passage);
                 result
             }
             (_, None) => Ok(()),
@@ -455,12 +446,4 @@ pub(crate) fn absent(stanza: &Stanza) -> Refusal {
         Kind::Message if stanza.ty == Type::Headline => Refusal::Silent,
         Kind::Message | Kind::Iq => StanzaError::new(Condition::ServiceUnavailable).into(),
     }
-}
-
-/// What the sender gets for a stanza to a domain that cannot be reached.
-fn remote(stanza: &Stanza) -> Refusal {
-    if stanza.kind == Kind::Presence && stanza.ty != Type::Subscribe {
-        return Refusal::Silent;
-    }
-    StanzaError::new(Condition::RemoteServerNotFound).into()
 }

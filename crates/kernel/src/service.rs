@@ -10,7 +10,8 @@ use crate::{
     Kernel, Settings, Turn,
     account::{Account, Document},
     hooks::{At, Notice, Refusal, Side, Source},
-    route::{Origin, Passage, absent, is_bare},
+    origin::Origin,
+    route::{Passage, absent, is_bare},
 };
 use linnet_xmpp::{
     Jid, Stanza, StanzaError,

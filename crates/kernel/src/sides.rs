@@ -6,15 +6,19 @@ use crate::{
     account::Account,
     hooks::{At, Refusal, Side},
     limits, mailbox,
-    route::{Origin, Passage, absent},
+    origin::Origin,
+    outbox,
+    remote::Departure,
+    route::{Passage, absent},
+    trace::Event,
     turn::Turn,
 };
 use linnet_xmpp::{
     Stanza, StanzaError,
-    stanza::{Condition, Kind},
+    stanza::{Condition, Kind, Type},
 };
 use std::sync::Arc;
-use store::LogIndex;
+use store::{LogIndex, Write};
 
 impl Kernel {
     /// guard, rewrite, record, receive, copy, notify.
@@ -101,4 +105,64 @@ impl Kernel {
         passage.rows.extend(row);
         passage.sent = Some(turn.into_changes());
     }
+}
+
+impl Kernel {
+    /// Writes a message into the logs of those whose rows it has.
+    pub(crate) fn append(&self, stanza: &Stanza, passage: &mut Passage) {
+        if let (Some((table, _)), false) = (self.hooks.record, passage.rows.is_empty()) {
+            let (rows, body) = (std::mem::take(&mut passage.rows), stanza.to_bytes());
+            passage.row = rows.last().map_or(0, |row| row.id);
+            passage.append = Some(Write::LogAppend { table, rows, body });
+        }
+    }
+
+    /// A stanza to another server: the sender's account keeps and copies it as it does with one to an account here. What
+    /// must arrive gets a row of its own until it has: requests for subscriptions and their answers, and of messages those
+    /// that clients sent (a room's are in the room's archive) and a feature names.
+    pub(crate) fn elsewhere(
+        self: &Arc<Self>,
+        account: &Account,
+        origin: Origin<'_>,
+        stanza: &Arc<Stanza>,
+        passage: &mut Passage,
+    ) -> Result<(), Refusal> {
+        let is_message = stanza.kind == Kind::Message;
+        if stanza.to.as_ref().is_some_and(|to| !self.federates(to.domain())) {
+            return match unreachable(stanza) {
+                Refusal::Silent => Err(Refusal::Silent),
+                Refusal::Error(_) => {
+                    let text = "this server does not talk to that domain";
+                    Err(StanzaError::new(Condition::NotAllowed).text(text).into())
+                }
+            };
+        }
+        let is_kept = match stanza.kind {
+            Kind::Presence => outbox::must_arrive(stanza),
+            Kind::Message if origin.session().is_some() => self.hooks.depart.is_some_and(|is_such| is_such(stanza)),
+            _ => false,
+        };
+        if is_message && is_kept && self.came_before(Some(account), origin, stanza, passage) {
+            passage.repeated = true;
+            return Ok(());
+        }
+        let row = if is_kept { self.ids.next(self.context.now()) } else { 0 };
+        passage.departure = Some(Departure { stanza: stanza.clone(), row });
+        if is_message && origin.session().is_some() {
+            self.sent(account, origin, stanza, &Ok(()), passage);
+            if !passage.rows.is_empty() {
+                self.traces.note(self.context.now(), stanza, || Event::Archived);
+            }
+            self.append(stanza, passage);
+        }
+        Ok(())
+    }
+}
+
+/// What the sender gets for a stanza to another server where there is no way to any.
+pub(crate) fn unreachable(stanza: &Stanza) -> Refusal {
+    if stanza.kind == Kind::Presence && stanza.ty != Type::Subscribe {
+        return Refusal::Silent;
+    }
+    StanzaError::new(Condition::RemoteServerNotFound).into()
 }

@@ -6,10 +6,12 @@ use edge::{
     Edge,
     certificate::Certificate,
     context::Tokio,
-    listener::{BindError, Listener},
+    federation::{self, tls::ServerTls},
+    listener::{BindError, Kind, Listener},
     tls::Tls,
 };
 use kernel::{Kernel, Settings};
+use linnet_net::dns::{Resolver, Service};
 use linnet_xmpp::stream::{
     AcceptStep,
     steps::{self, Announce},
@@ -60,6 +62,7 @@ pub(crate) async fn kernel(config: &Config) -> anyhow::Result<Arc<Kernel>> {
         version: VERSION,
         web: config.web.clone(),
         files: config.files.clone(),
+        domains_elsewhere: config.federation.domains.clone(),
     };
     Ok(Kernel::start(store, Arc::new(blobs), context, settings, features::FEATURES).await?)
 }
@@ -94,7 +97,38 @@ pub(crate) fn edge(config: &Config, kernel: Arc<Kernel>, listeners: Vec<Listener
     let steps = steps::ACCEPT.iter().copied().chain(more).collect();
     kernel.started();
     let router = portal::router(&kernel);
-    Ok(Edge::start(kernel, listeners, tls, config.limits.clone(), steps, router))
+    let servers = servers(config, &listeners)?;
+    Ok(Edge::start(kernel, listeners, tls, config.limits.clone(), steps, router, servers))
+}
+
+/// What is needed to talk to other servers; nothing, where none of them can connect here.
+fn servers(config: &Config, listeners: &[Listener]) -> anyhow::Result<Option<(ServerTls, federation::Settings)>> {
+    if !listeners.iter().any(|listener| matches!(listener.kind(), Kind::Servers | Kind::ServersDirect)) {
+        return Ok(None);
+    }
+    let said = &config.federation;
+    let tls = ServerTls::new(&certificate(config)?).context("the certificate cannot be used with other servers")?;
+    let mut resolver = match &said.name_servers[..] {
+        [] => Resolver::system(),
+        servers => Resolver::servers(servers),
+    };
+    let mut domains: Vec<&str> = said.hosts.iter().map(|(domain, _)| domain.as_str()).collect();
+    domains.dedup();
+    for domain in domains {
+        let targets = said.hosts.iter().filter(|(of, _)| of == domain).map(|(_, target)| target.clone());
+        resolver = resolver.service(domain, Service::Server, targets.collect());
+    }
+    let settings = federation::Settings {
+        resolver,
+        roots: federation::authorities(&said.authorities).map_err(anyhow::Error::msg)?,
+        require_certificate: said.require_certificate,
+        exceptions: said.exceptions.clone(),
+        stanzas_per_second: said.stanzas_per_second,
+        keep: said.keep,
+        idle: said.idle,
+        stanza: said.stanza,
+    };
+    Ok(Some((tls, settings)))
 }
 
 fn is_no_ipv6(error: &io::Error) -> bool {

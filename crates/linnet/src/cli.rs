@@ -100,7 +100,7 @@ pub(crate) fn command() -> Command {
     root
 }
 
-/// Required values may be given in order, or each by its name.
+/// Required values, and a command's only value, may be given in order, or each by its name.
 fn administrative(verb: &'static str, command: &'static Administrative) -> Command {
     let mut made = Command::new(verb)
         .about(command.help.trim_end_matches('.'))
@@ -115,9 +115,9 @@ fn administrative(verb: &'static str, command: &'static Administrative) -> Comma
             let from_input = Arg::new(stdin(argument.name)).long(stdin(argument.name)).action(ArgAction::SetTrue);
             let help = format!("Read it from standard input: {}", argument.label.to_lowercase());
             made = made.arg(from_input.help(help).conflicts_with(argument.name));
-        } else if argument.required {
+        } else if argument.required || command.arguments.len() == 1 {
             let placed = Arg::new(placed(argument.name)).value_name(argument.name.to_uppercase()).help(argument.label);
-            let placed = placed.required_unless_present(argument.name);
+            let placed = if argument.required { placed.required_unless_present(argument.name) } else { placed };
             let placed = if many { placed.num_args(1..) } else { placed };
             made = made.arg(placed.action(action).conflicts_with(argument.name));
         }

@@ -43,6 +43,7 @@ pub fn settings() -> Settings {
         iterations: 1,
         version: "1.0-test",
         web: Some("https://example.com:5443".to_owned()),
+        domains_elsewhere: kernel::Elsewhere::default(),
         files: Files { size: 100_000, quota: 250_000, keep: Some(Duration::from_secs(30 * 24 * 3600)) },
     }
 }

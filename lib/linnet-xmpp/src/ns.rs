@@ -4,6 +4,14 @@
 pub const CLIENT: &str = "jabber:client";
 /// Stanzas between servers (RFC 6120 §4.8.2).
 pub const SERVER: &str = "jabber:server";
+/// Server dialback (XEP-0220).
+pub const DIALBACK: &str = "jabber:server:dialback";
+/// Server dialback as a stream feature (XEP-0220 §2.4.2).
+pub const DIALBACK_FEATURE: &str = "urn:xmpp:features:dialback";
+/// Bidirectional streams between servers (XEP-0288).
+pub const BIDI: &str = "urn:xmpp:bidi";
+/// Bidirectional streams as a stream feature (XEP-0288 §2.1).
+pub const BIDI_FEATURE: &str = "urn:xmpp:features:bidi";
 /// The stream element and its features (RFC 6120 §4.8.1).
 pub const STREAM: &str = "http://etherx.jabber.org/streams";
 /// Conditions of stream errors (RFC 6120 §4.9.2).

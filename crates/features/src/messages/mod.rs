@@ -40,6 +40,7 @@ pub static FEATURE: Feature = Feature {
         Hook::Offline { table: LOG, unread: UNREAD, archived: ARCHIVED },
         Hook::Head(head::write),
         Hook::Named(has_name),
+        Hook::Depart(must_arrive),
     ],
 };
 
@@ -116,4 +117,12 @@ fn is_fleeting(name: &str, namespace: &str) -> bool {
         linnet_xmpp::ns::CLIENT => name == "thread",
         _ => false,
     }
+}
+
+/// Which messages to other servers are kept until they have arrived: those that say something, unless the sender wants
+/// otherwise (XEP-0334 §4.3).
+fn must_arrive(stanza: &Stanza) -> bool {
+    matches!(stanza.ty, Type::Normal | Type::Chat | Type::Groupchat)
+        && !stanza.children().any(|node| node.is("no-store", ns::HINTS))
+        && stanza.children().any(|node| !is_fleeting(node.name(), node.ns()))
 }

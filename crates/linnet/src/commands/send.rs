@@ -137,7 +137,7 @@ fn targets(config: &Config, from: &Jid, server: Option<&str>) -> anyhow::Result<
         let security = match listen.kind {
             Kind::StartTls => Security::StartTls,
             Kind::DirectTls => Security::Direct,
-            Kind::Plaintext | Kind::Https | Kind::Http => return None,
+            _ => return None,
         };
         let ip = match listen.address.ip() {
             ip if !ip.is_unspecified() => ip,

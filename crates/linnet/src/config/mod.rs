@@ -2,10 +2,13 @@
 //!
 //! Every error names the file, the line and the remedy; a key that is not known is an error.
 
+mod federation;
 pub(crate) mod keys;
 mod place;
 mod reader;
 mod web;
+
+pub(crate) use federation::Federation;
 
 use crate::config::reader::{Reader, Section};
 use edge::{
@@ -54,6 +57,8 @@ pub(crate) struct Config {
     pub(crate) strangers_per_hour: u32,
     /// What clients may do.
     pub(crate) limits: Limits,
+    /// What is said about other servers.
+    pub(crate) federation: Federation,
     /// Where the server is reached over HTTP.
     pub(crate) web: Option<String>,
     /// What accounts may keep as files.
@@ -141,6 +146,7 @@ impl Config {
             stanzas_per_second: count(&reader.section("limits")?, "stanzas_per_second", STANZAS_PER_SECOND)?,
             strangers_per_hour: count(&reader.section("limits")?, "strangers_per_hour", STRANGERS_PER_HOUR)?,
             limits: limits(&reader.section("limits")?)?,
+            federation: federation::read(&reader.section("federation")?)?,
             web,
             files: web::files(&reader.section("files")?)?,
             s3: web::s3(&reader.section("s3")?)?,
@@ -200,6 +206,8 @@ fn listen(section: &Section<'_>, loopback: bool) -> Result<Vec<Listen>, ConfigEr
     for (key, kind, port) in [
         ("c2s", Kind::StartTls, Some(5222)),
         ("c2s_tls", Kind::DirectTls, Some(5223)),
+        ("s2s", Kind::Servers, (!loopback).then_some(5269)),
+        ("s2s_tls", Kind::ServersDirect, (!loopback).then_some(5270)),
         ("plaintext", Kind::Plaintext, None),
         ("https", Kind::Https, Some(5443)),
         ("http", Kind::Http, loopback.then_some(5280)),

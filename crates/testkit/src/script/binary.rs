@@ -338,7 +338,7 @@ fn configuration(folder: &std::path::Path, address: SocketAddr, setup: &Setup) -
     let quoted = |text: &str| format!("{text:?}");
     let admins: Vec<String> = setup.admins.iter().map(|admin| quoted(admin.as_str())).collect();
     let mut text = format!(
-        "domain = {}\ndata = {}\nadmins = [{}]\n[http]\nurl = \"https://example.com:5443\"\n[files]\nsize = 100000\nquota = 250000\nkeep_days = 30\n[listen]\nc2s = []\nc2s_tls = []\nhttps = []\nhttp = []\nplaintext = [{}]\n",
+        "domain = {}\ndata = {}\nadmins = [{}]\n[http]\nurl = \"https://example.com:5443\"\n[files]\nsize = 100000\nquota = 250000\nkeep_days = 30\n[listen]\nc2s = []\nc2s_tls = []\ns2s = []\ns2s_tls = []\nhttps = []\nhttp = []\nplaintext = [{}]\n",
         quoted(DOMAIN),
         quoted(&folder.join("data").to_string_lossy()),
         admins.join(", "),

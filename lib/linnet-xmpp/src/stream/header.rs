@@ -18,6 +18,8 @@ pub(super) struct Header {
     pub(super) to: Option<Box<str>>,
     /// As sent.
     pub(super) from: Option<Box<str>>,
+    /// The stream's id, which the accepting side gives.
+    pub(super) id: Option<Box<str>>,
     /// `xml:lang`, if it is a language tag.
     pub(super) lang: Option<Box<str>>,
     /// As sent.
@@ -37,15 +39,22 @@ pub(super) enum Version {
     Unsupported,
 }
 
-/// Reads a header. On an error in its namespaces gives what could be read as well, since the answer quotes it.
+/// Reads a header of a client's stream. On an error in its namespaces gives what could be read as well, since the answer
+/// quotes it.
 pub(super) fn read(bytes: Bytes) -> Result<(Header, Result<(), StreamError>), XmlError> {
+    read_with(bytes, ns::CLIENT)
+}
+
+/// Reads a header of a stream whose content has this namespace.
+pub(super) fn read_with(bytes: Bytes, content: &str) -> Result<(Header, Result<(), StreamError>), XmlError> {
     let (document, scope) = Document::parse_header(bytes)?;
     let root = document.root();
     let boxed = |name| root.attr(name).map(|value| Box::from(&*value));
-    let check = namespaces(&document, &scope);
+    let check = namespaces(&document, &scope, content);
     let header = Header {
         to: boxed("to"),
         from: boxed("from"),
+        id: boxed("id"),
         lang: root.lang().filter(|lang| is_language(lang)).map(|lang| Box::from(&*lang)),
         version: root.attr("version").map_or(Version::Missing, |version| parse_version(&version)),
         scope,
@@ -54,7 +63,7 @@ pub(super) fn read(bytes: Bytes) -> Result<(Header, Result<(), StreamError>), Xm
 }
 
 /// RFC 6120 §4.8 and §4.9.3.1, §4.9.3.2, §4.9.3.10.
-fn namespaces(document: &Document, scope: &Scope) -> Result<(), StreamError> {
+fn namespaces(document: &Document, scope: &Scope, content: &str) -> Result<(), StreamError> {
     let root = document.root();
     if root.name() != "stream" {
         return Err(StreamError::new(StreamCondition::BadFormat).text("the root element is not stream"));
@@ -66,8 +75,9 @@ fn namespaces(document: &Document, scope: &Scope) -> Result<(), StreamError> {
     if !start_tag(document.bytes()).starts_with(b"<stream:stream") {
         return Err(StreamError::new(StreamCondition::BadNamespacePrefix).text("the prefix is not stream"));
     }
-    if scope.default_ns() != ns::CLIENT {
-        return Err(StreamError::new(StreamCondition::InvalidNamespace).text("the content is not jabber:client"));
+    if scope.default_ns() != content {
+        let text = format!("the content is not {content}");
+        return Err(StreamError::new(StreamCondition::InvalidNamespace).text(text));
     }
     Ok(())
 }
@@ -112,8 +122,13 @@ pub(super) struct Reply<'a> {
 }
 
 impl Reply<'_> {
-    /// Appends XML declaration and start tag.
+    /// Appends XML declaration and start tag of a client's stream.
     pub(super) fn write(&self, out: &mut Vec<u8>) {
+        self.write_with(b" xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams'>", out);
+    }
+
+    /// The same with these namespaces and the end of the tag.
+    pub(super) fn write_with(&self, namespaces: &[u8], out: &mut Vec<u8>) {
         out.extend_from_slice(b"<?xml version='1.0'?><stream:stream");
         let version = self.version.then_some("1.0");
         let attributes =
@@ -127,7 +142,7 @@ impl Reply<'_> {
                 out.extend_from_slice(b"'");
             }
         }
-        out.extend_from_slice(b" xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams'>");
+        out.extend_from_slice(namespaces);
     }
 }
 

@@ -4,6 +4,8 @@
 //! output says, in order, before the next call. What was not yet a whole frame is kept inside, so that the caller's
 //! buffer is free when `poll` has given `None`.
 //!
+//! Streams between servers are in [`server`]; they share frames, headers and errors with these.
+//!
 //! What happens between the stream header and the first stanza is not written down here: it is the work of [`steps`],
 //! values that say when they are possible, what they advertise and which elements they take.
 
@@ -17,6 +19,7 @@ mod inline;
 mod input;
 mod managed;
 mod question;
+pub mod server;
 pub mod steps;
 #[cfg(test)]
 mod tests;
