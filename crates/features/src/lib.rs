@@ -24,6 +24,7 @@ pub mod push;
 pub mod registration;
 pub mod reports;
 pub mod requests;
+pub mod rooms;
 pub mod roster;
 pub mod storage;
 pub mod strangers;
@@ -54,6 +55,7 @@ pub static FEATURES: &[&Feature] = &[
     &pep::FEATURE,
     &bookmarks::FEATURE,
     &avatars::FEATURE,
+    &rooms::FEATURE,
     &discovery::FEATURE,
     &entity::FEATURE,
     &storage::FEATURE,

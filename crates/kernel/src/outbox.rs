@@ -27,6 +27,8 @@ pub struct Emission {
     pub(crate) transit: Option<u64>,
     /// What is told beside it.
     pub(crate) notice: Option<Notice>,
+    /// Only the last of several counts: a session's broadcast overtakes its own that nobody has got yet.
+    pub(crate) latest: bool,
 }
 
 /// Stanzas that may not be lost and have not arrived; they belong to the server.
@@ -105,6 +107,11 @@ impl Outbox {
         }
     }
 
+    /// Recipients that wait.
+    fn recipients(&self) -> usize {
+        self.queue.lock().recipients
+    }
+
     /// Whether its sessions should not be read until it has emptied. The waker is woken then.
     pub(crate) fn is_full(&self, waker: &Waker) -> bool {
         let mut queue = self.queue.lock();
@@ -121,6 +128,8 @@ impl Emission {
         let is_broadcast = |stanza: &Stanza| matches!(stanza.ty, Type::Available | Type::Unavailable);
         self.notice.is_none()
             && next.notice.is_none()
+            && self.latest
+            && next.latest
             && is_broadcast(&self.stanza)
             && is_broadcast(&next.stanza)
             && self.stanza.from == next.stanza.from
@@ -143,6 +152,12 @@ impl Kernel {
             self.outboxes.fetch_add(1, Ordering::AcqRel);
         }
         idle
+    }
+
+    /// How many recipients wait for what an owner sends on. An account is not read while there are too many; a service
+    /// has no sessions and asks for itself.
+    pub fn recipients_waiting(&self, owner: &Jid) -> usize {
+        self.owners.find(owner.bare_str()).map_or(0, |owner| owner.outbox.recipients())
     }
 
     /// Works off the outboxes of owners, and of those whose outboxes fill up by it. Call it without any lock.
@@ -190,7 +205,8 @@ impl Kernel {
             };
             let (Some(from), Some(to)) = (stanza.from.clone(), stanza.to.clone()) else { continue };
             let owner = self.owner(&from).await?;
-            let emission = Emission { stanza: Arc::new(stanza), to: vec![to], transit: Some(id), notice: None };
+            let (stanza, to) = (Arc::new(stanza), vec![to]);
+            let emission = Emission { stanza, to, transit: Some(id), notice: None, latest: false };
             if self.emit(&owner, emission) {
                 self.settle(vec![owner]);
             }

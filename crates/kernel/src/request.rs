@@ -77,7 +77,7 @@ impl Drop for Waiting {
 
 impl Kernel {
     /// Sends an iq in the name of an account or of a domain of ours, and waits for the result. Not under a lock.
-    /// `from`: a bare address or domain; `ty`: get or set; `payload`: one canonical element.
+    /// `from`: an account, a domain, or somebody in a room of ours; `ty`: get or set; `payload`: one canonical element.
     ///
     /// # Errors
     /// Everything that is no result: an error in answer, none in time, or too many questions open.
@@ -90,9 +90,9 @@ impl Kernel {
     ) -> Result<Stanza, Unanswered> {
         let owner = self.owner(from).await.map_err(Unanswered::Fault)?;
         let id: Box<str> = format!("ask-{:016x}", self.unique()).into();
-        let stanza = Stanza::new(Kind::Iq, ty, payload).from(owner.address.clone()).id(Some(&id));
-        let (_waiting, answer) = self.open(owner.clone(), id, to.clone())?;
-        let emission = Emission { stanza: Arc::new(stanza), to: vec![to], transit: None, notice: None };
+        let stanza = Stanza::new(Kind::Iq, ty, payload).from(from.clone()).id(Some(&id));
+        let (_waiting, answer) = self.open(owner.clone(), id, from.clone(), to.clone())?;
+        let emission = Emission { stanza: Arc::new(stanza), to: vec![to], transit: None, notice: None, latest: false };
         if self.emit(&owner, emission) {
             self.settle(vec![owner]);
         }
@@ -110,6 +110,7 @@ impl Kernel {
         self: &Arc<Self>,
         owner: Arc<Owner>,
         id: Box<str>,
+        asker: Jid,
         asked: Jid,
     ) -> Result<(Waiting, oneshot::Receiver<Stanza>), Unanswered> {
         let (answer, receiver) = oneshot::channel();
@@ -121,7 +122,7 @@ impl Kernel {
             return Err(Unanswered::TooMany);
         }
         owner.requests.fetch_add(1, Ordering::AcqRel);
-        open.insert(id.clone(), Question { asker: owner.address.clone(), asked, answer });
+        open.insert(id.clone(), Question { asker, asked, answer });
         drop(open);
         Ok((Waiting { kernel: self.clone(), owner, id }, receiver))
     }

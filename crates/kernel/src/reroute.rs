@@ -124,6 +124,7 @@ fn refuse(account: &Account, owner: &Arc<Owner>, gone: &Session, item: &Item, ef
     }
     if let (Some(sender), Some(reply)) = (&stanza.from, stanza.error(&Condition::ServiceUnavailable.into())) {
         let to = vec![sender.clone()];
-        effects.emissions.push((owner.clone(), Emission { stanza: Arc::new(reply), to, transit: None, notice: None }));
+        let (stanza, latest) = (Arc::new(reply), false);
+        effects.emissions.push((owner.clone(), Emission { stanza, to, transit: None, notice: None, latest }));
     }
 }

@@ -176,6 +176,10 @@ impl Kernel {
         };
         match (stanza.kind, service.receive) {
             (Kind::Iq, _) if is_bare(stanza) => self.iq(at, account, origin, stanza, passage),
+            (Kind::Iq, _) if matches!(stanza.ty, Type::Result | Type::Error) => {
+                self.answered(stanza);
+                Ok(())
+            }
             // To somebody in a room: the service knows who is.
             (_, Some(receive)) => {
                 let mut turn = Turn::new(self, account, stanza, Side::In, at, None);

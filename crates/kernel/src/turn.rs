@@ -11,6 +11,7 @@ use crate::{
     owner::Owner,
     session::Session,
 };
+use bytes::Bytes;
 use linnet_xmpp::{Jid, Stanza, StanzaError, stream::StreamError};
 use smallvec::SmallVec;
 use std::{
@@ -18,7 +19,7 @@ use std::{
     sync::Arc,
     time::SystemTime,
 };
-use store::{Condition, Future, LogIndex, Write};
+use store::{Condition, Future, LogIndex, LogTable, Write};
 
 /// One stanza on one side.
 pub struct Turn<'a> {
@@ -181,15 +182,25 @@ impl<'a> Turn<'a> {
         if to.is_empty() {
             return;
         }
-        if !outbox::must_arrive(&stanza) {
-            self.changes.emissions.push(Emission { stanza: Arc::new(stanza), to, transit: None, notice: None });
-            return;
+        if outbox::must_arrive(&stanza) {
+            return self.emit_surely(&stanza, to);
         }
+        if to.len() > 1 {
+            // Read once, so that all who get it share what was read.
+            let _ = stanza.payload();
+        }
+        let latest = self.kernel.service(self.account.address.domain()).is_none();
+        self.changes.emissions.push(Emission { stanza: Arc::new(stanza), to, transit: None, notice: None, latest });
+    }
+
+    /// The same for what may not be lost: it is stored with the writes of this stanza until it has arrived.
+    pub fn emit_surely(&mut self, stanza: &Stanza, to: Vec<Jid>) {
         for to in to {
             let id = self.kernel.ids.next(self.now());
             let stanza = Arc::new(stanza.clone().to(to.clone()));
             self.write(outbox::transit(id, &stanza));
-            self.changes.emissions.push(Emission { stanza, to: vec![to], transit: Some(id), notice: None });
+            let (to, transit) = (vec![to], Some(id));
+            self.changes.emissions.push(Emission { stanza, to, transit, notice: None, latest: false });
         }
     }
 
@@ -198,7 +209,8 @@ impl<'a> Turn<'a> {
     /// be lost; addresses of others are passed over.
     pub fn emit_with(&mut self, stanza: Stanza, to: Vec<Jid>, notice: Notice) {
         if !to.is_empty() {
-            self.changes.emissions.push(Emission { stanza: Arc::new(stanza), to, transit: None, notice: Some(notice) });
+            let (stanza, notice) = (Arc::new(stanza), Some(notice));
+            self.changes.emissions.push(Emission { stanza, to, transit: None, notice, latest: false });
         }
     }
 
@@ -246,6 +258,16 @@ impl<'a> Turn<'a> {
     /// The flags of the row that was made of the stanza in the account's log; 0 without one.
     pub fn row_flags(&self) -> u32 {
         self.changes.row_flags
+    }
+
+    /// Writes a row of a service's own log, e.g. what was said in a room, and gives its id. `body`: the stanza as it is
+    /// to be read again.
+    pub fn append(&mut self, table: LogTable, peer: &Jid, flags: u32, body: Bytes) -> u64 {
+        let id = self.kernel.ids.next(self.now());
+        let owner = self.account.address.as_str().into();
+        let rows = vec![LogIndex { owner, id, peer: peer.bare_str().into(), flags }];
+        self.write(Write::LogAppend { table, rows, body });
+        id
     }
 
     /// A row for the stanza in the account's log; whoever has all rows of the stanza writes them. `stored`: it is for the

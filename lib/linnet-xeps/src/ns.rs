@@ -76,6 +76,28 @@ pub const MAM_GROUPCHAT_FIELD: &str = "urn:xmpp:mam:2#groupchat-field";
 pub const FULLTEXT: &str = "urn:xmpp:fulltext:0";
 /// Validation of form fields (XEP-0122).
 pub const DATA_VALIDATE: &str = "http://jabber.org/protocol/xdata-validate";
+/// Rooms: what a client says when it enters one (XEP-0045).
+pub const MUC: &str = "http://jabber.org/protocol/muc";
+/// Lists of roles and affiliations (XEP-0045 §8, §9).
+pub const MUC_ADMIN: &str = "http://jabber.org/protocol/muc#admin";
+/// What owners of rooms ask (XEP-0045 §10).
+pub const MUC_OWNER: &str = "http://jabber.org/protocol/muc#owner";
+/// FORM_TYPE of a room's configuration (XEP-0045 §16.5.3).
+pub const MUC_ROOMCONFIG: &str = "http://jabber.org/protocol/muc#roomconfig";
+/// FORM_TYPE of what service discovery tells of a room (XEP-0045 §16.5.4).
+pub const MUC_ROOMINFO: &str = "http://jabber.org/protocol/muc#roominfo";
+/// FORM_TYPE of requests for voice (XEP-0045 §16.5.2).
+pub const MUC_REQUEST: &str = "http://jabber.org/protocol/muc#request";
+/// FORM_TYPE of registrations (XEP-0045 §16.5.1).
+pub const MUC_REGISTER: &str = "http://jabber.org/protocol/muc#register";
+/// Rooms keep the ids of messages (XEP-0045 §7.4).
+pub const MUC_STABLE_ID: &str = "http://jabber.org/protocol/muc#stable_id";
+/// Names of rooms that nobody has (XEP-0307).
+pub const MUC_UNIQUE: &str = "http://jabber.org/protocol/muc#unique";
+/// A room answers pings of occupants to themselves (XEP-0410 §3.3).
+pub const MUC_SELF_PING: &str = "http://jabber.org/protocol/muc#self-ping-optimization";
+/// Ids of occupants (XEP-0421).
+pub const OCCUPANT_ID: &str = "urn:xmpp:occupant-id:0";
 /// What a room says of users (XEP-0045).
 pub const MUC_USER: &str = "http://jabber.org/protocol/muc#user";
 /// Direct invitations to rooms (XEP-0249).

@@ -3,7 +3,7 @@
 use crate::{
     circles,
     codec::{Decoder, Encoder},
-    devices, presence, pubsub, upload,
+    devices, presence, pubsub, rooms, upload,
 };
 use bytes::Bytes;
 use kernel::{Kernel, account::Document, command::CommandError, context::blocking};
@@ -158,6 +158,7 @@ pub async fn remove(kernel: &Arc<Kernel>, account: &Jid) -> Result<(), CommandEr
     kernel.expel(&owner, &StreamError::new(StreamCondition::NotAuthorized).text("this account was removed"));
     kernel.act(&owner, true, presence::part_from_all);
     pubsub::leave(kernel, account).await;
+    rooms::forget(kernel, account).await;
     let leaving = circles::Leaving::of(kernel, account).await?;
     let name: Box<str> = account.bare_str().into();
     let conditions = vec![Condition::AccountExists(name.clone())];

@@ -23,7 +23,7 @@ use kernel::{
 use linnet_xeps::ns;
 use linnet_xmpp::{StanzaError, stanza::Condition};
 use preferences::Kept;
-pub(crate) use rules::{is_encrypted, worth};
+pub(crate) use rules::{is_encrypted, is_worth_keeping, worth};
 
 /// The archive.
 pub static FEATURE: Feature = Feature {

@@ -28,6 +28,13 @@ pub(crate) fn worth(stanza: &Stanza) -> Worth {
     Worth { keep: matters && !hints.no_permanent_store, wake: matters }
 }
 
+/// Whether a message of a room belongs into the room's archive.
+pub(crate) fn is_worth_keeping(stanza: &Stanza) -> bool {
+    let hints = Hints::of(stanza);
+    let stays = !hints.no_store && !hints.no_permanent_store;
+    stays && (hints.store || stanza.children().any(is_content))
+}
+
 /// A payload for which a message is kept.
 fn is_content(node: Node<'_>) -> bool {
     match (node.ns(), node.name()) {

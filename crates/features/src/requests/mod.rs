@@ -29,7 +29,8 @@ fn receive(turn: &mut Turn<'_>, _row: u64) -> Result<(), Refusal> {
     let named = resource.and_then(|resource| account.resource(resource));
     let visible = named.filter(|attached| {
         let actor = turn.actor();
-        let directed = || attached.directed.iter().any(|to| to == actor || to.as_str() == actor.bare_str());
+        // A room that the session is in passes on what others in it ask.
+        let directed = || attached.directed.iter().any(|to| to.same_bare(actor));
         let server = || actor.local().is_none() && actor.as_str() == account.address.domain();
         !is_request || turn.relation() >= Relation::Subscriber || directed() || server()
     });

@@ -91,6 +91,9 @@ fn guard(turn: &Turn<'_>) -> Result<(), Refusal> {
         _ => false,
     };
     let Some(to) = stanza.to.as_ref().filter(|to| begins && to.local().is_some()) else { return Ok(()) };
+    if turn.kernel.service(to.domain()).is_some() {
+        return Ok(());
+    }
     let own = &turn.account.address;
     if turn.side != Side::Out || per_hour == 0 || to.bare_str() == own.as_str() {
         return Ok(());

@@ -2,6 +2,7 @@
 
 use super::{Stanza, Type};
 use crate::{
+    jid::Jid,
     ns,
     xml::{Node, Writer},
 };
@@ -19,6 +20,8 @@ pub struct StanzaError {
     pub text: Option<Box<str>>,
     /// A canonical element of another namespace (an application condition).
     pub extra: Option<Bytes>,
+    /// Who has found it, where that is not clear from the stanza's `from` (§8.3.2).
+    pub by: Option<Jid>,
 }
 
 /// The type of an error (RFC 6120 §8.3.2).
@@ -132,12 +135,18 @@ impl Class {
 impl StanzaError {
     /// An error with the class that §8.3.3 recommends.
     pub fn new(condition: Condition) -> StanzaError {
-        StanzaError { condition, class: condition.class(), text: None, extra: None }
+        StanzaError { condition, class: condition.class(), text: None, extra: None, by: None }
     }
 
     /// With words for people; with `Gone` and `Redirect`, the address (an XMPP URI) to use instead.
     pub fn text(mut self, text: impl Into<Box<str>>) -> StanzaError {
         self.text = Some(text.into());
+        self
+    }
+
+    /// With who has found it.
+    pub fn by(mut self, by: Jid) -> StanzaError {
+        self.by = Some(by);
         self
     }
 
@@ -182,7 +191,8 @@ impl StanzaError {
         });
         let class = error.attr("type").and_then(|class| Class::named(&class)).unwrap_or(condition.class());
         let text = if condition.has_address() && !address.is_empty() { Some(address.into()) } else { words };
-        StanzaError { condition, class, text, extra }
+        let by = error.attr("by").and_then(|by| Jid::parse(&by).ok());
+        StanzaError { condition, class, text, extra, by }
     }
 
     /// The canonical `<error/>` element.
@@ -190,7 +200,8 @@ impl StanzaError {
         let mut writer = Writer::new(ns::CLIENT);
         let address = self.text.as_deref().filter(|_| self.condition.has_address());
         let words = self.text.as_deref().filter(|_| !self.condition.has_address());
-        writer.open("error", ns::CLIENT).attr("type", self.class.name());
+        writer.open("error", ns::CLIENT).attr_opt("by", self.by.as_ref().map(Jid::as_str));
+        writer.attr("type", self.class.name());
         writer.leaf(self.condition.name(), ns::STANZA_ERROR, address.unwrap_or(""));
         if let Some(words) = words {
             writer.leaf("text", ns::STANZA_ERROR, words);
