@@ -13,6 +13,7 @@
 //!   [`fast`]: tokens (XEP-0484). [`forms`]: data forms (XEP-0004, XEP-0068).
 //! - [`hints`]: processing hints (XEP-0334). [`last`]: last activity (XEP-0012).
 //!   [`mam`]: message archives (XEP-0313, XEP-0441). [`offline`]: flexible offline messages (XEP-0013).
+//!   [`moderation`]: messages that are taken back (XEP-0424, XEP-0425).
 //!   [`muc`], [`muc_admin`]: rooms (XEP-0045).
 //!   [`notify`]: which chats notify (XEP-0492). [`ping`]: ping (XEP-0199).
 //! - [`private`]: private XML storage (XEP-0049). [`push`]: push notifications (XEP-0357).
@@ -39,6 +40,7 @@ pub mod forms;
 pub mod hints;
 pub mod last;
 pub mod mam;
+pub mod moderation;
 pub mod muc;
 pub mod muc_admin;
 pub mod notify;

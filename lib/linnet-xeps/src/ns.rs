@@ -96,6 +96,18 @@ pub const MUC_STABLE_ID: &str = "http://jabber.org/protocol/muc#stable_id";
 pub const MUC_UNIQUE: &str = "http://jabber.org/protocol/muc#unique";
 /// A room answers pings of occupants to themselves (XEP-0410 §3.3).
 pub const MUC_SELF_PING: &str = "http://jabber.org/protocol/muc#self-ping-optimization";
+/// Messages that are taken back (XEP-0424).
+pub const RETRACT: &str = "urn:xmpp:message-retract:1";
+/// Archives keep tombstones of them (XEP-0424 §4).
+pub const RETRACT_TOMBSTONE: &str = "urn:xmpp:message-retract:1#tombstone";
+/// The same of before 2022.
+pub const RETRACT_0: &str = "urn:xmpp:message-retract:0";
+/// Messages that moderators take back (XEP-0425).
+pub const MODERATE: &str = "urn:xmpp:message-moderate:1";
+/// The same in version 0.2, which clients in the field know.
+pub const MODERATE_0: &str = "urn:xmpp:message-moderate:0";
+/// What one message says of another (XEP-0422), for version 0.2 of XEP-0425.
+pub const FASTEN: &str = "urn:xmpp:fasten:0";
 /// Ids of occupants (XEP-0421).
 pub const OCCUPANT_ID: &str = "urn:xmpp:occupant-id:0";
 /// What a room says of users (XEP-0045).

@@ -23,6 +23,7 @@ use kernel::{
 use linnet_xeps::ns;
 use linnet_xmpp::{StanzaError, stanza::Condition};
 use preferences::Kept;
+pub(crate) use query::{ends, fields, serve};
 pub(crate) use rules::{is_encrypted, is_worth_keeping, worth};
 
 /// The archive.
@@ -72,7 +73,7 @@ fn is_contact(turn: &Turn<'_>, contact: &linnet_xmpp::Jid) -> bool {
 
 fn failed(ask: &Ask, error: &store::StoreError) -> StanzaError {
     tracing::error!(%error, account = %ask.owner, "an archive could not be read");
-    StanzaError::new(Condition::InternalServerError).text("your archive cannot be read at the moment")
+    StanzaError::new(Condition::InternalServerError).text("the archive cannot be read at the moment")
 }
 
 /// The id of a row as clients see it.

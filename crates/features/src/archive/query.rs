@@ -7,7 +7,11 @@ use super::{
 };
 use crate::messages;
 use bytes::Bytes;
-use kernel::{Session, Turn, hooks::Ask, mailbox::Item};
+use kernel::{
+    Turn,
+    hooks::{Ask, At},
+    mailbox::Item,
+};
 use linnet_xeps::{
     Payload, datetime,
     mam::{Fin, Metadata, Query, write_fields},
@@ -31,7 +35,7 @@ const PAGE: usize = 50;
 const MAX_PAGE: usize = 100;
 
 /// The fields that a query may have (§4.1.5).
-pub(super) fn fields(_: &mut Turn<'_>) -> Result<Bytes, StanzaError> {
+pub(crate) fn fields(_: &mut Turn<'_>) -> Result<Bytes, StanzaError> {
     let mut out = Writer::new(linnet_xmpp::ns::CLIENT);
     write_fields(&mut out);
     Ok(out.finish())
@@ -40,42 +44,52 @@ pub(super) fn fields(_: &mut Turn<'_>) -> Result<Bytes, StanzaError> {
 pub(super) fn answer(ask: Ask) -> Future<'static, Result<Bytes, StanzaError>> {
     Box::pin(async move {
         let query = ask.stanza.payload().ok_or(Condition::BadRequest).map(Query::read)??;
-        let Some(session) = ask.session.clone() else { return Err(Condition::ServiceUnavailable.into()) };
-        if query.node.is_some() {
-            return Err(StanzaError::new(Condition::ItemNotFound).text("an account's archive has no nodes"));
-        }
-        if query.page.index.is_some() {
-            // XEP-0059 §2.6: positions would have to be counted.
-            let text = "pages are found by the ids of results, not by positions";
-            return Err(StanzaError::new(Condition::FeatureNotImplemented).text(text));
-        }
-        let limit = query.page.max.map_or(PAGE, |max| usize::try_from(max).map_or(MAX_PAGE, |max| max.min(MAX_PAGE)));
-        let backwards = query.page.before.is_some();
-        let found = find(&ask, &query, backwards, limit + 1).await?;
-        let complete = found.rows.len() <= limit && !found.is_full();
-        let mut rows = found.rows;
-        rows.truncate(limit);
-        if backwards {
-            rows.reverse();
-        }
-        let ends = rows
-            .first()
-            .zip(rows.last())
-            .map(|(first, last)| (shown(&ask.kernel, first.id), shown(&ask.kernel, last.id)));
-        if query.flip {
-            rows.reverse();
-        }
-        for row in rows {
-            if !send(&ask, &session, &query, row).await {
-                return Err(Condition::ServiceUnavailable.into());
-            }
-        }
-        if reads_on(&query, complete) {
-            ask.kernel.has_read(&session, ask.next_row);
-        }
-        let count = count(&ask, &query).await?;
-        Ok(Fin { complete, page: Page { ends, count } }.to_bytes())
+        serve(&ask, &query, &|_| Bytes::new()).await
     })
+}
+
+/// What is added to a message as it is shown, canonical.
+pub(crate) type Added<'a> = &'a (dyn Fn(&LogRow) -> Bytes + Send + Sync);
+
+/// Answers a query of the archive of the one who is asked. Whether the asker may read it is the caller's business.
+pub(crate) async fn serve(ask: &Ask, query: &Query, added: Added<'_>) -> Result<Bytes, StanzaError> {
+    if query.node.is_some() {
+        return Err(StanzaError::new(Condition::ItemNotFound).text("this archive has no nodes"));
+    }
+    if query.page.index.is_some() {
+        // XEP-0059 §2.6: positions would have to be counted.
+        let text = "pages are found by the ids of results, not by positions";
+        return Err(StanzaError::new(Condition::FeatureNotImplemented).text(text));
+    }
+    let limit = query.page.max.map_or(PAGE, |max| usize::try_from(max).map_or(MAX_PAGE, |max| max.min(MAX_PAGE)));
+    let backwards = query.page.before.is_some();
+    let found = find(ask, query, backwards, limit + 1).await?;
+    let complete = found.rows.len() <= limit && !found.is_full();
+    let mut rows = found.rows;
+    rows.truncate(limit);
+    if backwards {
+        rows.reverse();
+    }
+    let ends = rows
+        .first()
+        .zip(rows.last())
+        .map(|(first, last)| (shown(&ask.kernel, first.id), shown(&ask.kernel, last.id)));
+    if query.flip {
+        rows.reverse();
+    }
+    for row in rows {
+        let added = added(&row);
+        if !send(ask, query, row, &added).await {
+            return Err(Condition::ServiceUnavailable.into());
+        }
+    }
+    if ask.at == At::Own
+        && let Some(session) = ask.session.as_ref().filter(|_| reads_on(query, complete))
+    {
+        ask.kernel.has_read(session, ask.next_row);
+    }
+    let count = count(ask, query).await?;
+    Ok(Fin { complete, page: Page { ends, count } }.to_bytes())
 }
 
 /// Whether the client knows by the answer what is newest: the last page forwards, or the first one backwards, of all
@@ -90,19 +104,22 @@ fn reads_on(query: &Query, complete: bool) -> bool {
 
 /// Ids and times of the first and of the last message (§5).
 pub(super) fn metadata(ask: Ask) -> Future<'static, Result<Bytes, StanzaError>> {
-    Box::pin(async move {
-        let mut ends = Vec::new();
-        for backwards in [false, true] {
-            let rows = page::rows(&ask, Range::default(), &Wanted::ALL, backwards, 1).await;
-            ends.extend(rows.map_err(|error| failed(&ask, &error))?.rows);
-        }
-        let end = |row: &LogRow| (shown(&ask.kernel, row.id), came(row.id));
-        let ends = match &ends[..] {
-            [first, last] => Some([end(first), end(last)]),
-            _ => None,
-        };
-        Ok(Metadata { ends }.to_bytes())
-    })
+    Box::pin(async move { ends(&ask).await })
+}
+
+/// The same for the archive of the one who is asked. Whether the asker may read it is the caller's business.
+pub(crate) async fn ends(ask: &Ask) -> Result<Bytes, StanzaError> {
+    let mut ends = Vec::new();
+    for backwards in [false, true] {
+        let rows = page::rows(ask, Range::default(), &Wanted::ALL, backwards, 1).await;
+        ends.extend(rows.map_err(|error| failed(ask, &error))?.rows);
+    }
+    let end = |row: &LogRow| (shown(&ask.kernel, row.id), came(row.id));
+    let ends = match &ends[..] {
+        [first, last] => Some([end(first), end(last)]),
+        _ => None,
+    };
+    Ok(Metadata { ends }.to_bytes())
 }
 
 /// At most `limit` rows that the query wants, from the end where it begins.
@@ -175,8 +192,10 @@ async fn count(ask: &Ask, query: &Query) -> Result<Option<u64>, StanzaError> {
 }
 
 /// Sends a result (§4.2), as soon as the session has room for it. False: the session has ended.
-async fn send(ask: &Ask, session: &Arc<Session>, query: &Query, row: LogRow) -> bool {
-    let Some(rest) = row.body.strip_prefix(b"<message") else {
+async fn send(ask: &Ask, query: &Query, row: LogRow, added: &Bytes) -> bool {
+    // What is archived says something, so no message is an empty element.
+    let rest = row.body.strip_prefix(b"<message").and_then(|rest| rest.strip_suffix(b"</message>"));
+    let Some(rest) = rest else {
         tracing::error!(id = row.id, account = %ask.owner, "a stored message cannot be read");
         return true;
     };
@@ -194,10 +213,21 @@ async fn send(ask: &Ask, session: &Arc<Session>, query: &Query, row: LogRow) -> 
     // What is stored is canonical under jabber:client: in another namespace it has to say so, and nothing else.
     inner.extend_from_slice(format!("<message xmlns='{}'", linnet_xmpp::ns::CLIENT).as_bytes());
     inner.extend_from_slice(rest);
-    inner.extend_from_slice(b"</forwarded></result>");
+    inner.extend_from_slice(added);
+    inner.extend_from_slice(b"</message></forwarded></result>");
     let result = Stanza::new(Kind::Message, Type::Normal, inner.into()).from(ask.owner.clone());
-    let item = Item::plain(Arc::new(result.to(session.address.clone())));
-    session.mailbox.push_pulled(item).await.is_ok()
+    match &ask.session {
+        Some(session) => {
+            let item = Item::plain(Arc::new(result.to(session.address.clone())));
+            session.mailbox.push_pulled(item).await.is_ok()
+        }
+        // Somebody elsewhere: a page is bounded, and so is what waits for him.
+        None => {
+            let Some(owner) = ask.kernel.find_owner(ask.owner.as_str()) else { return false };
+            ask.kernel.act(&owner, false, |turn| turn.emit(result, vec![ask.actor().clone()]));
+            true
+        }
+    }
 }
 
 /// When the message with this row came: ids are microseconds since 1970.

@@ -51,6 +51,9 @@ pub const UNREAD: u32 = store::INDEXED_FLAG;
 /// It is in the archive.
 pub const ARCHIVED: u32 = 1 << 1;
 
+/// In the log of a room: who enters is given it (XEP-0045 §7.2.13).
+pub const PLAYED: u32 = 1 << 2;
+
 /// A `stanza-id` that names an account here as its maker was not made here (XEP-0359 §6): neither that of the sender,
 /// whose archive has the message too, nor that of the recipient.
 fn remove_forged_ids(kernel: &Kernel, account: &Account, _: Side, stanza: &Stanza) -> Option<Stanza> {

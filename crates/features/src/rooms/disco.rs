@@ -27,6 +27,11 @@ pub(super) const SERVICE: &[&str] =
 const ROOM: &[&str] = &[
     ns::DISCO_INFO,
     ns::DISCO_ITEMS,
+    ns::FULLTEXT,
+    ns::MAM,
+    ns::MAM_EXTENDED,
+    ns::MODERATE,
+    ns::MODERATE_0,
     ns::MUC,
     ns::MUC_REGISTER,
     ns::MUC_REQUEST,
@@ -37,6 +42,8 @@ const ROOM: &[&str] = &[
     ns::OCCUPANT_ID,
     ns::PING,
     ns::REGISTER,
+    ns::RETRACT,
+    ns::RETRACT_TOMBSTONE,
     ns::STANZA_ID,
 ];
 

@@ -108,7 +108,7 @@ async fn newest(kernel: &Kernel, room: &Jid, measure: Measure) -> Result<(Vec<Lo
     let micros = |time: SystemTime| u64::try_from(time.duration_since(UNIX_EPOCH).unwrap_or_default().as_micros());
     let query = LogQuery {
         after: measure.since.map(|time| micros(time).unwrap_or(u64::MAX).saturating_sub(1)),
-        any_flag: messages::ARCHIVED,
+        any_flag: messages::PLAYED,
         backwards: true,
         limit: measure.stanzas,
         bytes: measure.chars,
@@ -130,7 +130,7 @@ async fn newest(kernel: &Kernel, room: &Jid, measure: Measure) -> Result<(Vec<Lo
 async fn since(kernel: &Kernel, room: &Jid, after: u64) -> Result<Vec<LogRow>, StoreError> {
     let query = LogQuery {
         after: Some(after),
-        any_flag: messages::ARCHIVED,
+        any_flag: messages::PLAYED,
         limit: limits::MAX_HISTORY as usize,
         ..LogQuery::default()
     };

@@ -4,11 +4,12 @@
 //! `room` is a room as one stanza finds it and leaves it; `privileges` says who may do what, `config` what owners may
 //! set (with `setting`), `record` what is stored, `occupants` who is here, `broadcast` what they are told of each other. The other files
 //! are the use cases, in the order of the specification's chapters: `disco` (§6), `enter`, `history`, `speak`, `private`,
-//! `nick`, `invite`, `register`, `voice`, `leave` (§7), `subject`, `admin` (§8, §9), `owner` (§10), and `requests` (§17.4).
+//! `nick`, `invite`, `register`, `voice`, `leave` (§7), `subject`, `admin` (§8, §9), `owner` (§10), `requests` (§17.4); and `archive` and `retract`.
 //!
 //! Not done: approval of registrations by message (§9.9); who may not register is told so.
 
 mod admin;
+mod archive;
 mod broadcast;
 mod config;
 mod disco;
@@ -27,6 +28,7 @@ mod privileges;
 mod record;
 mod register;
 mod requests;
+mod retract;
 mod room;
 mod setting;
 mod speak;
@@ -55,6 +57,8 @@ pub static FEATURE: Feature = Feature {
         Xep { number: 307, version: "0.1", note: "" },
         Xep { number: 410, version: "1.1.0", note: "" },
         Xep { number: 421, version: "1.0.1", note: "" },
+        Xep { number: 424, version: "0.4.2", note: "in rooms" },
+        Xep { number: 425, version: "0.3.0", note: "" },
     ],
     server_features: &[],
     account_features: &[],
@@ -75,6 +79,12 @@ pub static FEATURE: Feature = Feature {
         Hook::Iq(iq("query", ns::MUC_ADMIN, true, true, Handler::Now(admin::answer))),
         Hook::Iq(iq("query", ns::MUC_OWNER, true, true, Handler::Now(owner::answer))),
         Hook::Iq(iq("query", ns::REGISTER, true, true, Handler::Now(register::answer))),
+        Hook::Iq(iq("query", ns::MAM, true, false, Handler::Now(archive::fields))),
+        Hook::Iq(iq("query", ns::MAM, false, true, Handler::Later(|ask| Box::pin(archive::answer(ask))))),
+        Hook::Iq(iq("metadata", ns::MAM, true, false, Handler::Later(|ask| Box::pin(archive::metadata(ask))))),
+        Hook::Iq(iq("moderate", ns::MODERATE, false, true, Handler::Later(|ask| Box::pin(retract::moderate(ask))))),
+        Hook::Iq(iq("apply-to", ns::FASTEN, false, true, Handler::Later(|ask| Box::pin(retract::moderate(ask))))),
+        Hook::Job(archive::RETENTION),
     ],
 };
 

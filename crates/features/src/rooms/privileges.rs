@@ -130,6 +130,7 @@ pub(super) fn change_role(actor: Standing, target: Standing, new: Role, is_self:
                 Ok(())
             }
         }
+        (Role::Visitor, Role::Participant) => Ok(()),
         _ if target.affiliation >= Affiliation::Admin || out_of_reach => Err(Condition::NotAllowed),
         (Role::Moderator, _) => {
             if is_admin {

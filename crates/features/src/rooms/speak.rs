@@ -5,6 +5,7 @@ use super::{
     limits,
     occupants::Occupant,
     privileges::Privilege,
+    retract,
     room::Room,
     subject,
 };
@@ -39,10 +40,22 @@ pub(super) fn to_all(turn: &mut Turn<'_>) -> Result<(), StanzaError> {
 
 /// Gives what an occupant says to everybody, and keeps it.
 fn say(turn: &mut Turn<'_>, room: &mut Room, occupant: &Occupant) {
-    let mut message = from_occupant(turn, room, occupant);
-    if room.record.config.archive && archive::is_worth_keeping(&message) {
-        let row = turn.append(messages::LOG, &occupant.real, messages::ARCHIVED, message.to_bytes());
-        room.live.last_row = row;
+    let message = from_occupant(turn, room, occupant);
+    let is_kept = archive::is_worth_keeping(&message);
+    if is_kept {
+        retract::by_author(turn, room, occupant, &message);
+    }
+    give(turn, room, occupant, message, is_kept.then_some(messages::ARCHIVED | messages::PLAYED));
+}
+
+/// Gives a message to everybody, and keeps it with these flags.
+pub(super) fn give(turn: &mut Turn<'_>, room: &mut Room, occupant: &Occupant, message: Stanza, flags: Option<u32>) {
+    let mut message = message;
+    if let Some(flags) = flags.filter(|_| room.record.config.archive && !room.is_locked) {
+        let row = turn.append(messages::LOG, &occupant.real, flags, message.to_bytes());
+        if flags & messages::PLAYED != 0 {
+            room.live.last_row = row;
+        }
         let id = StanzaId { id: messages::shown_id(turn.kernel, row), by: room.address.clone() };
         message.edit(|_| false, &id.to_bytes());
     }

@@ -1,6 +1,7 @@
 //! The subject (XEP-0045 §8.1, §7.2.15).
 
 use super::{broadcast, limits, occupants::Occupant, privileges::Privilege, record::Subject, room::Room, speak};
+use crate::messages;
 use kernel::Turn;
 use linnet_xeps::{Payload, delay::Delay};
 use linnet_xmpp::{
@@ -35,7 +36,8 @@ pub(super) fn change(turn: &mut Turn<'_>, room: &mut Room, occupant: &Occupant) 
     let (nick, occupant_id) = (occupant.nick().to_owned(), occupant.id.to_string());
     room.edit().subject = Some(Subject { content: bytes::Bytes::copy_from_slice(&content), nick, occupant_id, at });
     let message = speak::from_occupant(turn, room, occupant);
-    turn.emit(message, broadcast::listeners(&room.live.occupants));
+    // It is in the archive (XEP-0313 §6.1.2), and not among what is played to who enters (§7.2.13).
+    speak::give(turn, room, occupant, message, Some(messages::ARCHIVED));
     Ok(())
 }
 
