@@ -11,7 +11,7 @@ use testkit::{Peer, Random, Server};
 
 const STEPS: usize = 100_000;
 /// Steps between two looks at the whole.
-const BATCH: usize = 10;
+const BATCH: usize = 20;
 const PEOPLE: [&str; 6] = ["ann", "bob", "cat", "dan", "eve", "fay"];
 const ROOM: &str = "model@rooms.example.com";
 const AFFILIATIONS: [&str; 5] = ["outcast", "none", "member", "admin", "owner"];
@@ -264,8 +264,10 @@ async fn a_hundred_thousand_operations_leave_what_the_model_says() {
     let mut done = Vec::new();
     for number in 0..STEPS {
         done.push(step(&mut random, &mut model, &peers, &watcher).await);
-        // Presence goes by the outbox of its sender, behind what is not yet durable: what others do next comes behind it.
-        server.kernel.barrier().await;
+        if done.last().is_some_and(|xml| xml.starts_with("<iq")) {
+            // Presence goes by the outbox of its sender, behind what is not yet durable: let nobody else overtake it.
+            server.kernel.barrier().await;
+        }
         if number % BATCH == BATCH - 1 {
             server.settle().await;
             watcher.read_all().iter().for_each(|xml| seen.take(xml));
