@@ -16,6 +16,7 @@ mod settings;
 mod start;
 mod wake;
 
+pub(crate) use wake::for_room as wake_for_room;
 pub use wake::wakes;
 
 use kernel::{
@@ -36,6 +37,7 @@ pub static FEATURE: Feature = Feature {
         Hook::Document { type_id: Registrations::type_id, source: Registrations::SOURCE },
         Hook::Iq(iq("enable", Handler::Now(request::enable))),
         Hook::Iq(iq("disable", Handler::Now(request::disable))),
+        Hook::Copy(wake::in_room),
         Hook::Notify(wake::notify),
         Hook::Detached(wake::detached),
         Hook::Ended(wake::ended),

@@ -21,6 +21,17 @@ pub(super) fn allow(account: &Account, other: &Jid, message: &Stanza) -> bool {
     }
 }
 
+/// Whether a message of a room may disturb. In rooms people are called by nickname.
+pub(super) fn allow_in_room(account: &Account, room: &Jid, nick: Option<&str>, message: &Stanza) -> bool {
+    let body = || message.child("body", linnet_xmpp::ns::CLIENT).map(|body| body.text().into_owned());
+    let is_called = |nick: &str| body().is_some_and(|body| has_word(&body, nick));
+    match setting(account, room) {
+        Setting::Always => true,
+        Setting::OnMention => mentions(&account.address, message) || nick.is_some_and(is_called),
+        Setting::Never => false,
+    }
+}
+
 /// Whether a message names a user: by a reference to him (XEP-0372 §3.2), as an answer to him (XEP-0461 §3.1), or in its
 /// text by the part of his address before the `@` (§3 allows it).
 fn mentions(user: &Jid, message: &Stanza) -> bool {

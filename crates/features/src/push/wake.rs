@@ -6,9 +6,9 @@ use super::{
     request, settings,
 };
 use crate::archive;
-use kernel::{Account, Attached, Turn};
+use kernel::{Account, Attached, Turn, hooks::Side};
 use linnet_xeps::ns;
-use linnet_xmpp::{Stanza, stanza::Type};
+use linnet_xmpp::{Jid, Stanza, StanzaError, stanza::Type};
 
 /// Whether a message to an account wakes its devices: one that matters (`archive::worth`), from somebody else, in a chat
 /// that may disturb (XEP-0492). What the account wants archived (XEP-0441) does not matter: who keeps no archive wants
@@ -54,6 +54,43 @@ pub(super) fn notify(turn: &mut Turn<'_>, row: u64) {
             }
             Whereabouts::Here(_) => {}
         }
+    }
+}
+
+/// A message of a room that the account belongs to and is not in. `nick`: the nickname that is the account's there.
+pub(crate) fn for_room(turn: &mut Turn<'_>, nick: Option<&str>) {
+    let Some(registrations) = turn.document::<Registrations>().filter(|known| !known.0.is_empty()) else { return };
+    let (account, message) = (turn.account, turn.stanza.clone());
+    let Some(room) = message.from.as_ref().map(Jid::bare) else { return };
+    if !settings::allow_in_room(account, &room, nick, &message) {
+        return;
+    }
+    let news = News::of(&message);
+    for registration in &registrations.0 {
+        if let Whereabouts::Away = whereabouts(account, &registration.device) {
+            courier::send(turn, registration, news.clone());
+        }
+    }
+}
+
+/// A message of a room that a session is in whose connection broke: it waits there, and its device has to be woken to get
+/// it. Messages of rooms are no rows of the account, so [`notify`] does not see them.
+pub(super) fn in_room(turn: &mut Turn<'_>, _row: u64, _refused: Option<&StanzaError>) {
+    if turn.stanza.ty != Type::Groupchat || turn.side != Side::In {
+        return;
+    }
+    let resource = turn.stanza.to.as_ref().and_then(Jid::resource);
+    let named = resource.and_then(|resource| turn.account.resource(resource));
+    let Some(attached) = named.filter(|attached| attached.session.is_detached()) else { return };
+    let Some(registrations) = turn.document::<Registrations>().filter(|known| !known.0.is_empty()) else { return };
+    let (account, message) = (turn.account, turn.stanza.clone());
+    let Some(room) = message.from.as_ref().map(Jid::bare) else { return };
+    if !archive::is_worth_keeping(&message) || !settings::allow_in_room(account, &room, None, &message) {
+        return;
+    }
+    let device = Device::of(&attached.session);
+    for registration in registrations.0.iter().filter(|known| known.device == device) {
+        courier::send(turn, registration, News::of(&message));
     }
 }
 

@@ -5,7 +5,7 @@ use super::{
     config::Config,
     history, leave, limits, names, nick,
     occupants::{Occupant, Seat},
-    record::{INDEX, Record},
+    record::{INDEX, Member, Record},
     room::{self, Room},
 };
 use kernel::{Turn, access};
@@ -155,7 +155,18 @@ fn enter(turn: &mut Turn<'_>, mut room: Room, key: &str, join: Join, mut note: N
     note.id = stanza.id.clone();
     show_entry(turn, &room, &occupant, &actor, note);
     history::begin(turn, &mut room, &actor, join.history);
+    keep_nick(&mut room, &occupant);
     room.save(turn);
+}
+
+/// In a private group the nickname under which a member is known stays his while he is away.
+pub(super) fn keep_nick(room: &mut Room, occupant: &Occupant) {
+    let member = room.members.get(&occupant.real).filter(|_| room.record.config.members_only && !room.is_locked);
+    let Some(member) = member.filter(|member| member.nick.as_deref() != Some(occupant.nick())) else { return };
+    let (nick, key) = (Some(occupant.nick().into()), Some(occupant.key.clone()));
+    let member = Member { nick, key, ..Member::clone(member) };
+    // Nobody else has it, or he would not be here under it.
+    let _ = room.set_member(&occupant.real, Some(member));
 }
 
 fn show_entry(turn: &mut Turn<'_>, room: &Room, occupant: &Occupant, actor: &Jid, note: Note) {

@@ -36,5 +36,7 @@ pub(super) const MAX_HISTORY: u32 = 200;
 pub(super) const HISTORY_BYTES: usize = 256 * 1024;
 /// Recipients that wait for what a room sends on; above it nobody speaks. Several messages to the largest room.
 pub(super) const WAITING: usize = 100_000;
+/// Members of a private group up to which each message tells those who are not in it: a family, a class, a company.
+pub(super) const WOKEN: usize = 1000;
 /// Rooms on one page of the list of a service.
 pub(super) const PAGE: usize = 100;

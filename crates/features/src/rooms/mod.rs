@@ -4,7 +4,8 @@
 //! `room` is a room as one stanza finds it and leaves it; `privileges` says who may do what, `config` what owners may
 //! set (with `setting`), `record` what is stored, `occupants` who is here, `broadcast` what they are told of each other. The other files
 //! are the use cases, in the order of the specification's chapters: `disco` (§6), `enter`, `history`, `speak`, `private`,
-//! `nick`, `invite`, `register`, `voice`, `leave` (§7), `subject`, `admin` (§8, §9), `owner` (§10), `requests` (§17.4); and `archive` and `retract`.
+//! `nick`, `invite`, `register`, `voice`, `leave` (§7), `subject`, `admin` (§8, §9), `owner` (§10), `requests` (§17.4); and `archive`, `retract` and
+//! `wake`.
 //!
 //! Not done: approval of registrations by message (§9.9); who may not register is told so.
 
@@ -34,6 +35,7 @@ mod setting;
 mod speak;
 mod subject;
 mod voice;
+mod wake;
 
 pub(crate) use forget::account as forget;
 
@@ -72,6 +74,7 @@ pub static FEATURE: Feature = Feature {
             rooms: Some(record::PARTS),
             receive: Some(receive),
         }),
+        Hook::Notice(wake::told),
         Hook::Started(forget::left_over),
         Hook::Iq(iq("query", ns::DISCO_INFO, true, false, Handler::Now(disco::info))),
         Hook::Iq(iq("query", ns::DISCO_ITEMS, true, false, Handler::Later(|ask| Box::pin(disco::items(ask))))),

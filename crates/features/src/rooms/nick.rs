@@ -2,6 +2,7 @@
 
 use super::{
     broadcast::{self, Note, Presence},
+    enter,
     occupants::{Occupant, Seat},
     room::Room,
 };
@@ -40,6 +41,7 @@ pub(super) fn change(
     Presence { ty: Type::Unavailable, ..Presence::gone(room, occupant, &leaving) }.show(turn, room);
     room.live.occupants.remove(&occupant.key);
     let renamed = room.live.occupants.put(renamed);
+    enter::keep_nick(room, &renamed);
     let note = Note { id: stanza.id.clone(), ..Note::default() };
     Presence::of(room, &renamed, &note).show(turn, room);
     Ok(())

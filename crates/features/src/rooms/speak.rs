@@ -7,7 +7,7 @@ use super::{
     privileges::Privilege,
     retract,
     room::Room,
-    subject,
+    subject, wake,
 };
 use crate::{archive, messages};
 use kernel::Turn;
@@ -44,6 +44,7 @@ fn say(turn: &mut Turn<'_>, room: &mut Room, occupant: &Occupant) {
     let is_kept = archive::is_worth_keeping(&message);
     if is_kept {
         retract::by_author(turn, room, occupant, &message);
+        wake::absent(turn, room, &message);
     }
     give(turn, room, occupant, message, is_kept.then_some(messages::ARCHIVED | messages::PLAYED));
 }
