@@ -41,8 +41,9 @@ impl Measure {
 pub(super) fn begin(turn: &mut Turn<'_>, room: &mut Room, client: &Jid, wanted: Option<History>) {
     let config = &room.record.config;
     let measure = Measure::of(wanted, config.history, turn.now());
-    // A room that is not stored has no archive yet.
-    if !config.archive || room.is_locked || measure.stanzas == 0 || measure.chars == 0 {
+    // A room that is not stored has no archive yet, and one that was just made nothing in it.
+    let is_empty = room.is_locked || room.live.is_new && room.live.last_row == 0;
+    if !config.archive || is_empty || measure.stanzas == 0 || measure.chars == 0 {
         return subject::show(turn, room, client);
     }
     set_reads(room, client, true);

@@ -28,6 +28,8 @@ pub(super) struct Live {
     pub(super) voices: Arc<BTreeMap<Jid, Role>>,
     /// The row of what was said last.
     pub(super) last_row: u64,
+    /// It was made since somebody came: before `last_row` nothing was said.
+    pub(super) is_new: bool,
 }
 
 #[derive(Debug, Clone)]
@@ -99,7 +101,7 @@ impl Room {
             before: record.clone(),
             record,
             members: Arc::new(members),
-            live: Live::default(),
+            live: Live { is_new: true, ..Live::default() },
             is_locked: true,
             was_stored: false,
             changed: Vec::new(),
