@@ -9,7 +9,8 @@ use linnet_xmpp::{
 use std::collections::BTreeMap;
 use testkit::{Peer, Random, Server};
 
-const STEPS: usize = 100_000;
+/// Steps in every run; `LINNET_MODEL_STEPS=100000` for a long one.
+const STEPS: usize = 20_000;
 /// Steps between two looks at the whole.
 const BATCH: usize = 20;
 const PEOPLE: [&str; 6] = ["ann", "bob", "cat", "dan", "eve", "fay"];
@@ -247,7 +248,7 @@ async fn step(random: &mut Random, model: &mut Model, peers: &[Peer], watcher: &
 }
 
 #[tokio::test]
-async fn a_hundred_thousand_operations_leave_what_the_model_says() {
+async fn random_operations_leave_what_the_model_says() {
     let server = Server::with_accounts(&["wat", "ann", "bob", "cat", "dan", "eve", "fay"]).await;
     let watcher = server.bind("wat@example.com/w").await;
     watcher.send(&format!("<presence to='{ROOM}/wat'><x xmlns='http://jabber.org/protocol/muc'/></presence>")).await;
@@ -262,14 +263,12 @@ async fn a_hundred_thousand_operations_leave_what_the_model_says() {
     let mut seen = Seen { affiliations: [NONE; 6], ..Seen::default() };
     let mut random = Random::new(45);
     let mut done = Vec::new();
-    for number in 0..STEPS {
+    let steps = std::env::var("LINNET_MODEL_STEPS").ok().and_then(|steps| steps.parse().ok()).unwrap_or(STEPS);
+    for number in 0..steps {
         done.push(step(&mut random, &mut model, &peers, &watcher).await);
-        if done.last().is_some_and(|xml| xml.starts_with("<iq")) {
-            // Presence goes by the outbox of its sender, behind what is not yet durable: let nobody else overtake it.
-            server.kernel.barrier().await;
-        }
+        // Presence goes by the outbox of its sender, behind what is not yet durable: what others do must not overtake it.
+        server.settle().await;
         if number % BATCH == BATCH - 1 {
-            server.settle().await;
             watcher.read_all().iter().for_each(|xml| seen.take(xml));
             peers.iter().for_each(|peer| drop(peer.read_all()));
             let expected = Seen { affiliations: model.affiliations, roles: model.roles };
