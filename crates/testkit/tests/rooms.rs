@@ -92,9 +92,8 @@ impl Model {
         let (by, old) = (self.affiliations[actor], self.affiliations[target]);
         let concerns_officers = old >= ADMIN || new >= ADMIN;
         // The watcher is an owner too, so nobody is the last one.
-        let allowed = by >= ADMIN
-            && !(actor == target && new == OUTCAST)
-            && (by == OWNER || !concerns_officers || old == new);
+        let allowed =
+            by >= ADMIN && !(actor == target && new == OUTCAST) && (by == OWNER || !concerns_officers || old == new);
         if !allowed {
             return false;
         }
@@ -171,7 +170,9 @@ fn config(moderated: bool, members_only: bool) -> String {
 }
 
 fn admin(items: &str) -> String {
-    format!("<iq type='set' id='a' to='{ROOM}'><query xmlns='http://jabber.org/protocol/muc#admin'>{items}</query></iq>")
+    format!(
+        "<iq type='set' id='a' to='{ROOM}'><query xmlns='http://jabber.org/protocol/muc#admin'>{items}</query></iq>"
+    )
 }
 
 fn role(target: usize, new: usize) -> String {

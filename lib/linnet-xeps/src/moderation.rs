@@ -54,9 +54,7 @@ impl Payload for Moderate {
     fn read(node: Node<'_>) -> Result<Moderate, StanzaError> {
         let (id, moderate, retract) = match (node.name(), node.ns()) {
             ("moderate", ns::MODERATE) => (required(node, "id")?, Some(node), ns::RETRACT),
-            ("apply-to", ns::FASTEN) => {
-                (required(node, "id")?, node.child("moderate", ns::MODERATE_0), ns::RETRACT_0)
-            }
+            ("apply-to", ns::FASTEN) => (required(node, "id")?, node.child("moderate", ns::MODERATE_0), ns::RETRACT_0),
             _ => return Err(bad_request("not the element that was expected")),
         };
         let moderate = moderate.filter(|moderate| moderate.child("retract", retract).is_some());

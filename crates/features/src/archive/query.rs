@@ -70,10 +70,8 @@ pub(crate) async fn serve(ask: &Ask, query: &Query, added: Added<'_>) -> Result<
     if backwards {
         rows.reverse();
     }
-    let ends = rows
-        .first()
-        .zip(rows.last())
-        .map(|(first, last)| (shown(&ask.kernel, first.id), shown(&ask.kernel, last.id)));
+    let ends =
+        rows.first().zip(rows.last()).map(|(first, last)| (shown(&ask.kernel, first.id), shown(&ask.kernel, last.id)));
     if query.flip {
         rows.reverse();
     }

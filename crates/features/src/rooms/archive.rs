@@ -109,7 +109,10 @@ fn step(kernel: Arc<Kernel>) -> Future<'static, Result<Step, JobError>> {
         let cursor = kernel.shared::<Cursor>();
         let (domain, after) = *cursor.0.lock();
         let service = kernel.settings.domains.get(domain).and_then(|domain| {
-            kernel.services_of(domain.domain()).find(|hosted| hosted.service.label == LABEL).map(|hosted| &hosted.address)
+            kernel
+                .services_of(domain.domain())
+                .find(|hosted| hosted.service.label == LABEL)
+                .map(|hosted| &hosted.address)
         });
         let Some(service) = service.filter(|_| days > 0) else {
             *cursor.0.lock() = (0, None);

@@ -1,12 +1,7 @@
 //! Messages that are taken back: by their author (XEP-0424), or by a moderator (XEP-0425). All are told, and in the
 //! archive stays a tombstone with the same id; who enters later is not given it.
 
-use super::{
-    broadcast, limits,
-    occupants::Occupant,
-    privileges::Privilege,
-    room::Room,
-};
+use super::{broadcast, limits, occupants::Occupant, privileges::Privilege, room::Room};
 use crate::messages;
 use bytes::Bytes;
 use kernel::{Kernel, Turn, hooks::Ask};
