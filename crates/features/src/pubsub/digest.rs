@@ -25,17 +25,19 @@ pub(super) fn keep(turn: &mut Turn<'_>, node: &Node, subscriber: Jid, event: Byt
     let (kernel, ty) = (turn.kernel.clone(), notify::ty(node));
     let key = (turn.account.address.clone(), node.name.clone(), subscriber);
     turn.afterwards(Box::pin(async move {
-        let count = {
+        let (count, bytes) = {
             let waiting = kernel.shared::<Waiting>();
             let mut waiting = waiting.0.lock();
             let events = waiting.entry(key.clone()).or_default();
             events.push(event);
-            events.len()
+            (events.len(), events.iter().map(Bytes::len).sum::<usize>())
         };
-        match count {
-            1 => kernel.context.sleep(wait).await,
-            limits::DIGEST => {}
-            _ => return,
+        if count >= limits::DIGEST || bytes >= limits::DIGEST_BYTES {
+            // Enough for one: it goes before its time.
+        } else if count == 1 {
+            kernel.context.sleep(wait).await;
+        } else {
+            return;
         }
         if let Err(error) = send(&kernel, &key, ty).await {
             tracing::error!(%error, host = %key.0, "a digest could not be sent");

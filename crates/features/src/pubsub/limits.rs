@@ -22,6 +22,8 @@ pub(crate) const PAYLOAD_BYTES: u64 = 1024 * 1024;
 pub(crate) const ANSWER_BYTES: usize = 512 * 1024;
 /// Notifications that wait for one subscriber; then they go although their time has not come.
 pub(crate) const DIGEST: usize = 100;
+/// Bytes of such notifications.
+pub(crate) const DIGEST_BYTES: usize = 128 * 1024;
 /// How long what is over may stay: it is not shown all the same.
 pub(crate) const SWEEP: std::time::Duration = std::time::Duration::from_secs(3600);
 /// Items read from the store at once.
