@@ -132,6 +132,14 @@ class Client(asyncio.Protocol):
 
     async def login(self, name, password, mechanism="SCRAM-SHA-1", resource=None):
         """Authenticates and binds. `-PLUS` uses what `binding()` gives."""
+        await self.authenticate(name, password, mechanism)
+        wanted = f"<resource>{resource}</resource>" if resource else ""
+        answer = await self.ask(f"<iq type='set' id='bind'><bind xmlns='{BIND}'>{wanted}</bind></iq>", "bind")
+        self.jid = answer.find(f".//{{{BIND}}}jid").text
+        return self
+
+    async def authenticate(self, name, password, mechanism="SCRAM-SHA-1"):
+        """Authenticates alone: what comes next binds, or resumes."""
         if mechanism == "PLAIN":
             first = f"\0{name}\0{password}".encode()
             await self._sasl(f"<auth xmlns='{SASL}' mechanism='PLAIN'>{_b64(first)}</auth>", "success")
@@ -139,10 +147,6 @@ class Client(asyncio.Protocol):
             await self._scram(name, password, mechanism)
         self._restart()
         await self.header()
-        wanted = f"<resource>{resource}</resource>" if resource else ""
-        answer = await self.ask(f"<iq type='set' id='bind'><bind xmlns='{BIND}'>{wanted}</bind></iq>", "bind")
-        self.jid = answer.find(f".//{{{BIND}}}jid").text
-        return self
 
     async def _scram(self, name, password, mechanism):
         digest = mechanism.removesuffix("-PLUS").removeprefix("SCRAM-").replace("-", "").lower()

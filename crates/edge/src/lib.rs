@@ -91,6 +91,7 @@ impl Edge {
 
     /// Accepts nobody any more, tells all sessions, and waits until what was for them is written, but not too long.
     pub async fn stop(self) {
+        self.shared.kernel.begin_stop();
         self.shared.stopping.send_replace(true);
         let stopped = async {
             // A login that is being completed at this moment gets its session after the first look.
@@ -111,10 +112,9 @@ impl Edge {
 
     fn tell(&self) {
         for owner in self.shared.kernel.owners_online() {
-            let account = owner.lock();
-            for attached in &account.sessions {
-                let error = StreamError::new(StreamCondition::SystemShutdown).text("the server is stopping");
-                attached.session.mailbox.close(Some(error));
+            let sessions: Vec<_> = owner.lock().sessions.iter().map(|attached| attached.session.clone()).collect();
+            for session in sessions {
+                session.stop(StreamError::new(StreamCondition::SystemShutdown).text("the server is stopping"));
             }
         }
     }

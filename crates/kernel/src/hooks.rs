@@ -250,6 +250,9 @@ pub enum Hook {
     /// A session's connection broke, and the session waits for its client (XEP-0198 §5). The turn's session is that one;
     /// there is no stanza.
     Detached(fn(&mut Turn<'_>)),
+    /// A session from before a restart of the server has a connection again: what features remembered of it is gone
+    /// ([`Turn::remember`]), its presence and its marks are not. There is no stanza.
+    Restored(fn(&mut Turn<'_>)),
     /// The server has started: clients may come from now on ([`Kernel::started`]).
     Started(fn(Arc<Kernel>) -> Future<'static, ()>),
     /// A document kept with each loaded account.
@@ -339,6 +342,7 @@ pub struct Table {
     pub(crate) admit: Vec<Admit>,
     pub(crate) ended: Vec<fn(&mut Turn<'_>)>,
     pub(crate) detached: Vec<fn(&mut Turn<'_>)>,
+    pub(crate) restored: Vec<fn(&mut Turn<'_>)>,
     pub(crate) started: Vec<fn(Arc<Kernel>) -> Future<'static, ()>>,
     /// Of accounts.
     pub(crate) documents: Documents,
@@ -381,6 +385,7 @@ impl Table {
             Hook::Admit(run) => self.admit.push(*run),
             Hook::Ended(run) => self.ended.push(*run),
             Hook::Detached(run) => self.detached.push(*run),
+            Hook::Restored(run) => self.restored.push(*run),
             Hook::Started(run) => self.started.push(*run),
             Hook::Document { type_id, source } => {
                 self.documents.add(Part { type_id: *type_id, source: *source });

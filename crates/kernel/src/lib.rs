@@ -9,6 +9,7 @@
 pub mod access;
 pub mod account;
 pub mod claims;
+pub mod codec;
 pub mod command;
 pub mod commit;
 pub mod context;
@@ -19,6 +20,7 @@ pub mod hooks;
 mod ids;
 mod iq;
 pub mod jobs;
+mod keep;
 pub mod lane;
 mod later;
 pub mod limits;
@@ -273,18 +275,21 @@ impl Kernel {
         self.context.instant().saturating_duration_since(self.started)
     }
 
-    /// Waits until everything handed over is durable and performed and every outbox is empty, and closes the store.
-    /// Sessions with a connection have been ended by whoever made them; those that wait for their clients end here.
-    pub async fn stop(self: &Arc<Self>) -> Result<(), StoreError> {
+    /// From now on nothing new is begun: the server is being stopped.
+    pub fn begin_stop(&self) {
         self.stopping.store(true, std::sync::atomic::Ordering::Release);
-        for owner in self.owners_online() {
-            self.end_detached(&owner);
-        }
+    }
+
+    /// Waits until everything handed over is durable and performed and every outbox is empty, keeps the sessions that wait
+    /// for their clients, and closes the store. Sessions with a connection have been ended by whoever made them.
+    pub async fn stop(self: &Arc<Self>) -> Result<(), StoreError> {
+        self.begin_stop();
         self.barrier().await;
         while self.outboxes.load(std::sync::atomic::Ordering::Acquire) > 0 {
             self.context.sleep(std::time::Duration::from_millis(1)).await;
             self.barrier().await;
         }
+        self.keep_sessions().await?;
         self.store.close().await
     }
 }

@@ -31,6 +31,10 @@ pub const WINDOW_BYTES: usize = 1024 * 1024;
 /// How long a session without a connection waits for its client: a tunnel, a change of networks. What is stored is not
 /// lost when it ends.
 pub const RESUMABLE_SECONDS: u64 = 600;
+/// After a restart of the server a session waits for its client at least so long.
+pub const RESTARTED_SECONDS: u64 = 60;
+/// Bytes of kept sessions in one transaction.
+pub const KEPT_BYTES: usize = 1024 * 1024;
 /// How long it is known how many stanzas of a session were handled that could be resumed and has gone: a week, as long as
 /// a message that is sent again is recognized.
 pub const COUNTED_MINUTES: u64 = 7 * 24 * 60;

@@ -8,6 +8,8 @@
 //! connection goes on where the last one broke. Taking an item and keeping it there is one step: each item is in a queue,
 //! in the window, or acknowledged. Only the connection that came last takes anything.
 
+pub(crate) mod waiting;
+
 use crate::limits;
 use linnet_xmpp::{
     Jid, Stanza,
@@ -32,6 +34,8 @@ pub enum HeadKind {
     Late(u32, SystemTime),
     /// As it is: a copy of a message in the receiver's log, whose row is the item's.
     Copy,
+    /// Of a message in the receiver's log, with its flags there: the stanza has to be read from it (`waiting`).
+    Stored(u32),
     /// As it is: says that a stanza of the receiver's own could not be made durable.
     Failure,
 }
@@ -53,7 +57,7 @@ impl HeadKind {
     /// The flags of the row of a message; 0 where it is not the receiver's.
     pub(crate) fn flags(self) -> u32 {
         match self {
-            HeadKind::Row(flags) | HeadKind::Late(flags, _) => flags,
+            HeadKind::Row(flags) | HeadKind::Late(flags, _) | HeadKind::Stored(flags) => flags,
             HeadKind::Plain | HeadKind::Copy | HeadKind::Failure => 0,
         }
     }
@@ -92,6 +96,8 @@ struct Inner {
     /// Full once: what is in it is no longer for this session.
     overflowed: bool,
     closed: Option<Closed>,
+    /// The server is stopping: the connection ends, with this error, and the session does not.
+    suspended: Option<Box<StreamError>>,
     waker: Option<Waker>,
     /// The number of the connection that takes.
     connection: u32,
@@ -260,6 +266,9 @@ impl Mailbox {
         if inner.connection != connection {
             let text = "the session goes on with another connection of yours";
             return Poll::Ready(Err(Some(StreamError::new(StreamCondition::Conflict).text(text))));
+        }
+        if let Some(error) = &inner.suspended {
+            return Poll::Ready(Err(Some(StreamError::clone(error))));
         }
         if let Some(item) = inner.take() {
             let Some(window) = &mut inner.window else { return Poll::Ready(Ok(Next::Taken(item))) };

@@ -182,7 +182,22 @@ fn reader(session: &Session) -> Box<str> {
     session.device().map_or_else(own, |device| format!("device {device}")).into()
 }
 
-/// The session is done with catching up, or has ended; the next one that wants stored messages begins.
+/// A session wants what is stored: it begins to catch up, or waits for its turn.
+pub(crate) fn want_stored(account: &mut Account, session: u64, effects: &mut Effects) {
+    let (is_busy, has_stored) = (account.catching_up.is_some(), account.stored > 0);
+    let Some(attached) = account.session_mut(session) else { return };
+    if is_busy {
+        attached.waits_for_stored = true;
+    } else if has_stored {
+        let session = attached.session.clone();
+        session.mailbox.hold();
+        account.catching_up = Some(session.id);
+        effects.catch_up.push(session);
+    }
+}
+
+/// The session is done with catching up, or has ended; the next one that wants stored messages begins. It may be the same:
+/// something has come back that is older than what it has been given.
 pub(crate) fn stop_catching_up(account: &mut Account, session: &Session, effects: &mut Effects) {
     if account.catching_up != Some(session.id) {
         return;
@@ -191,7 +206,7 @@ pub(crate) fn stop_catching_up(account: &mut Account, session: &Session, effects
     let next = account
         .sessions
         .iter_mut()
-        .find(|other| other.waits_for_stored && other.session.id != session.id && !other.session.mailbox.is_closed());
+        .find(|other| other.waits_for_stored && !other.session.mailbox.is_closed());
     if let Some(next) = next {
         next.waits_for_stored = false;
         next.session.mailbox.hold();

@@ -5,6 +5,7 @@ use crate::{
     Account, Attached, Kernel,
     effects::{Delivery, Effects},
     mailbox::{HeadKind, Item},
+    offline::want_stored,
     outbox::Emission,
     owner::Owner,
     session::Session,
@@ -76,6 +77,11 @@ pub(crate) fn take_back(
             refuse(account, owner, from, &item, effects);
             continue;
         };
+        if item.is_stored() {
+            // It reads it from the log itself.
+            want_stored(account, heir.id, effects);
+            continue;
+        }
         let delivery = Delivery { session: heir, item };
         if delivery.item.row != 0 {
             account.in_flight.push(delivery.flight());

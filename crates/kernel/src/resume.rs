@@ -3,19 +3,21 @@
 //! connection at most, and what comes from one that was replaced does not count; a session whose connection broke goes
 //! on, is replaced, or ends when its time is over, and then gives back what was not acknowledged.
 //!
-//! All of it is in memory; what was handled is in the store too (`counts.rs`).
+//! All of it is in memory; what was handled is in the store too (`counts.rs`), and a server that is stopped keeps the
+//! sessions that wait (`keep.rs`).
 
 use crate::{
     Kernel, counts,
     effects::Effects,
     hooks::{At, Side},
     limits,
-    mailbox::{Item, TooHigh},
+    mailbox::{HeadKind, Item, TooHigh},
     owner::Owner,
     reroute,
     session::Session,
     turn::Turn,
 };
+use hashbrown::HashMap;
 use linnet_xmpp::{
     Jid, Stanza,
     stanza::{Kind, Type},
@@ -25,8 +27,9 @@ use std::{
     collections::VecDeque,
     sync::{Arc, Weak, atomic::Ordering},
     task::Waker,
-    time::{Duration, Instant},
+    time::{Duration, Instant, UNIX_EPOCH},
 };
+use store::LogQuery;
 
 /// The counts and the state of a session with stream management.
 #[derive(Debug)]
@@ -34,6 +37,8 @@ pub(crate) struct Managed {
     /// For how long the client may resume it, if it may.
     resumable: Option<Duration>,
     state: State,
+    /// Whether the server was restarted since it had a connection.
+    is_restored: bool,
     /// Whether a task waits for the end of the session's time.
     is_timed: bool,
     /// Stanzas that came, modulo 2^32.
@@ -83,7 +88,41 @@ impl Managed {
     }
 }
 
+/// What of a session's counts is kept over a restart.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Kept {
+    /// For how long its client may resume it.
+    pub(crate) max: Duration,
+    /// What is left of it.
+    pub(crate) left: Duration,
+    /// Stanzas that came.
+    pub(crate) handled: u32,
+}
+
 impl Session {
+    /// The server is stopping: ends the session, or its connection alone if the client may resume it afterwards. Call it
+    /// without any lock.
+    pub fn stop(&self, error: StreamError) {
+        let managed = self.managed.lock();
+        match managed.as_ref().and_then(|managed| managed.resumable) {
+            Some(_) => self.mailbox.suspend(error),
+            None => self.mailbox.close(Some(error)),
+        }
+    }
+
+    /// What is to be kept of its counts, if it waits for its client. Everything that came is durable.
+    pub(crate) fn kept(&self, now: Instant) -> Option<Kept> {
+        let managed = self.managed.lock();
+        let managed = managed.as_ref()?;
+        let (max, handled) = (managed.resumable?, managed.received);
+        match managed.state {
+            State::Detached(until) => Some(Kept { max, left: until.saturating_duration_since(now), handled }),
+            // Its connection does not end, for nobody reads.
+            State::Attached if self.mailbox.is_suspended() => Some(Kept { max, left: max, handled }),
+            State::Attached | State::Over => None,
+        }
+    }
+
     /// The next entry of the lane has failed, and the error is in the mailbox. Call it without any lock, before the lane
     /// counts the entry as done.
     pub(crate) fn note_failure(&self) {
@@ -168,6 +207,7 @@ impl Kernel {
         *managed = Some(Box::new(Managed {
             resumable,
             state: State::Attached,
+            is_restored: false,
             is_timed: false,
             received: 0,
             unsettled: VecDeque::new(),
@@ -202,6 +242,30 @@ impl Kernel {
         }
         reroute::now(self, unwritten.into_iter().map(|item| (session.clone(), item)).collect());
         self.tell_detached(session);
+        // Under the lock, and not once another connection has begun to take the session over: that needs the stanzas.
+        let managed = session.managed.lock();
+        let waits = managed.as_ref().is_some_and(|managed| matches!(managed.state, State::Detached(_)));
+        if waits && session.mailbox.connection() == connection {
+            session.mailbox.shrink(self.hooks.archived);
+        }
+    }
+
+    /// The counts of a session that was kept over a restart; it waits for its client.
+    pub(crate) fn restore_counts(self: &Arc<Self>, session: &Arc<Session>, kept: Kept) {
+        let until = self.context.instant() + kept.left;
+        *session.managed.lock() = Some(Box::new(Managed {
+            resumable: Some(kept.max),
+            state: State::Detached(until),
+            is_restored: true,
+            is_timed: true,
+            received: kept.handled,
+            unsettled: VecDeque::new(),
+            failed: VecDeque::new(),
+            told: kept.handled,
+            owed: kept.handled,
+        }));
+        session.detached.store(true, Ordering::Release);
+        self.context.spawn(Box::pin(end_in_time(Arc::downgrade(self), self.context.clone(), session.clone())));
     }
 
     /// Runs what features do when a session waits for its client. Call it without any lock.
@@ -230,6 +294,7 @@ impl Kernel {
         if session.mailbox.connection() != connection {
             return false;
         }
+        let orderly = orderly && !session.mailbox.is_suspended();
         if orderly || managed.resumable.is_none() || session.mailbox.is_closed() {
             managed.state = State::Over;
             if !session.mailbox.is_closed() && session.counting.load(Ordering::Acquire) != 0 {
@@ -304,6 +369,37 @@ impl Kernel {
         let connection = self.take_over(session, handled)?;
         // What came on the old connection is counted as durable, or the client would send it again.
         self.barrier().await;
+        self.fill(session).await?;
+        let resumed = self.attach_again(session, connection)?;
+        if resumed.1 {
+            self.tell_restored(session);
+        }
+        Ok((resumed.0, (session.clone(), connection)))
+    }
+
+    /// Reads what the mailbox has the ids alone of.
+    async fn fill(&self, session: &Session) -> Result<(), NotResumed> {
+        let Some((table, _)) = self.hooks.offline else { return Ok(()) };
+        let mut found = HashMap::new();
+        for id in session.mailbox.missing() {
+            let query = LogQuery { after: Some(id - 1), before: Some(id + 1), limit: 1, ..LogQuery::default() };
+            let rows = self.store.log_rows(table, session.owner.address.as_str(), query).await.map_err(|error| {
+                tracing::error!(%error, account = %session.owner.address, "stored messages could not be read");
+                NotResumed::Fault
+            })?;
+            for row in rows {
+                let head = HeadKind::Late(row.flags, UNIX_EPOCH + Duration::from_micros(row.id));
+                if let Some(stanza) = Stanza::from_bytes(row.body) {
+                    found.insert(id, Item { stanza: Arc::new(stanza), to: None, head, row: id });
+                }
+            }
+        }
+        session.mailbox.fill(found);
+        Ok(())
+    }
+
+    /// The session has a connection again. Says also whether it is the first one after a restart.
+    fn attach_again(&self, session: &Arc<Session>, connection: u32) -> Result<(Resumed, bool), NotResumed> {
         let mut managed = session.managed.lock();
         let managed = managed.as_mut().ok_or(NotResumed::Unknown(None))?;
         let is_mine = session.mailbox.connection() == connection && matches!(managed.state, State::Detached(_));
@@ -318,7 +414,23 @@ impl Kernel {
         // The client says anew whether somebody looks at it (XEP-0352 §5).
         session.mailbox.quiet(None);
         let resumed = Resumed { address: session.address.clone(), handled: managed.told };
-        Ok((resumed, (session.clone(), connection)))
+        Ok((resumed, std::mem::take(&mut managed.is_restored)))
+    }
+
+    /// What features remember of a session is gone with a restart.
+    fn tell_restored(self: &Arc<Self>, session: &Arc<Session>) {
+        let owner = &session.owner;
+        let kicked = {
+            let mut account = owner.lock();
+            let none = Stanza::new(Kind::Presence, Type::Unavailable, bytes::Bytes::new());
+            let none = Arc::new(none.from(session.address.clone()));
+            let mut turn = Turn::new(self, &account, &none, Side::Out, At::Own, Some(session.id));
+            self.hooks.restored.iter().for_each(|hook| hook(&mut turn));
+            let mut effects = Effects::default();
+            turn.into_changes().apply(owner, &mut account, &mut effects);
+            self.hand_over(effects, &[owner], None)
+        };
+        self.settle(kicked);
     }
 
     /// Takes the session from the connection that it has, if there still is one, and notes what the client has handled.

@@ -7,6 +7,7 @@ use crate::{
     effects::{Delivery, Effects, Task},
     hooks::{At, Notice, Relation, Side},
     mailbox::{self, HeadKind, Item},
+    offline::want_stored,
     outbox::{self, Emission},
     owner::Owner,
     session::Session,
@@ -326,7 +327,6 @@ impl Changes {
 }
 
 fn apply_to_session(account: &mut Account, id: u64, change: SessionChange, effects: &mut Effects) {
-    let is_busy = account.catching_up.is_some();
     let Some(attached) = account.session_mut(id) else { return };
     let session: Arc<Session> = attached.session.clone();
     match change {
@@ -341,13 +341,7 @@ fn apply_to_session(account: &mut Account, id: u64, change: SessionChange, effec
         }
         SessionChange::Mark(mark, true) => attached.marks |= mark.0,
         SessionChange::Mark(mark, false) => attached.marks &= !mark.0,
-        SessionChange::CatchUp if is_busy => attached.waits_for_stored = true,
-        SessionChange::CatchUp if account.stored > 0 => {
-            account.catching_up = Some(id);
-            session.mailbox.hold();
-            effects.catch_up.push(session);
-        }
-        SessionChange::CatchUp => {}
+        SessionChange::CatchUp => want_stored(account, id, effects),
         SessionChange::End(error) => effects.endings.push((session, error)),
     }
 }

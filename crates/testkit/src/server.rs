@@ -72,6 +72,7 @@ impl Server {
         let blobs = MemoryBlobs::new();
         let world = Arc::new(context.clone());
         let kernel = Kernel::start(store.clone(), Arc::new(blobs.clone()), world, settings, features).await?;
+        kernel.restore_sessions().await?;
         kernel.started();
         Ok(Server { kernel, context, store, blobs })
     }

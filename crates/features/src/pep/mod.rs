@@ -41,7 +41,7 @@ pub static FEATURE: Feature = Feature {
     server_features: &[],
     account_features: &[],
     stream_features: &[],
-    hooks: &[Hook::Notice(notice), Hook::Ended(abroad::ended)],
+    hooks: &[Hook::Notice(notice), Hook::Ended(abroad::ended), Hook::Restored(restored)],
 };
 
 /// The nodes that a session's client wants notifications of.
@@ -151,6 +151,14 @@ pub(crate) fn approved(turn: &mut Turn<'_>, contact: &Jid) {
 fn show(session: &Attached) -> Option<String> {
     let node = session.presence.as_ref()?.child("show", linnet_xmpp::ns::CLIENT)?;
     Some(node.text().into_owned())
+}
+
+/// What a session's client wants is found out anew.
+fn restored(turn: &mut Turn<'_>) {
+    let presence = turn.session.and_then(|session| Some((session, session.presence.clone()?)));
+    if let Some((session, presence)) = presence {
+        told(turn, session, &presence);
+    }
 }
 
 /// What another account says.

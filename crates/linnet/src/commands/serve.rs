@@ -26,6 +26,7 @@ async fn serve(config: Config, started: Instant) -> anyhow::Result<()> {
     let mut interrupt = signal(SignalKind::interrupt())?;
     assemble::data_directory(&config.data)?;
     let kernel = assemble::kernel(&config).await?;
+    kernel.restore_sessions().await.context("sessions from before the restart cannot be read")?;
     let control = Control::start(kernel.clone(), &config.data);
     if let Err(error) = &control {
         tracing::warn!(%error, "there is no control socket: 'linnet account' works only while the server is down");
