@@ -289,7 +289,10 @@ impl Kernel {
             self.context.sleep(std::time::Duration::from_millis(1)).await;
             self.barrier().await;
         }
-        self.keep_sessions().await?;
+        if let Err(error) = self.keep_sessions().await {
+            // As after a crash: their clients are told how much was handled, and what is stored is not lost.
+            tracing::error!(%error, "sessions that wait for their clients could not be kept");
+        }
         self.store.close().await
     }
 }
