@@ -203,10 +203,7 @@ pub(crate) fn stop_catching_up(account: &mut Account, session: &Session, effects
         return;
     }
     account.catching_up = None;
-    let next = account
-        .sessions
-        .iter_mut()
-        .find(|other| other.waits_for_stored && !other.session.mailbox.is_closed());
+    let next = account.sessions.iter_mut().find(|other| other.waits_for_stored && !other.session.mailbox.is_closed());
     if let Some(next) = next {
         next.waits_for_stored = false;
         next.session.mailbox.hold();

@@ -4,6 +4,7 @@
 mod commit;
 mod history;
 mod jobs;
+mod keep;
 mod lane;
 mod mailbox;
 mod offline;
