@@ -20,6 +20,7 @@ import cases_presence  # noqa: F401
 import cases_pubsub  # noqa: F401
 import cases_push  # noqa: F401
 import cases_queries  # noqa: F401
+import cases_rooms  # noqa: F401
 import cases_roster  # noqa: F401
 import cases_streams  # noqa: F401
 import cases_terminal  # noqa: F401
