@@ -190,8 +190,10 @@ fn again(turn: &mut Turn<'_>, room: &mut Room, occupant: &Occupant, join: Option
     let (stanza, actor) = (turn.stanza.clone(), turn.actor().clone());
     let presence = broadcast::content_of(&stanza, &room.address);
     let said = occupant.seat(&actor).map(|seat| seat.presence.clone());
+    // What it is being given goes on.
+    let reads = occupant.seat(&actor).is_some_and(|seat| seat.reads);
     let mut changed = occupant.clone();
-    changed.put(Seat { jid: actor.clone(), presence: presence.clone(), lang: stanza.lang.clone(), reads: false });
+    changed.put(Seat { jid: actor.clone(), presence: presence.clone(), lang: stanza.lang.clone(), reads });
     let changed = room.live.occupants.put(changed);
     let note = Note { id: stanza.id.clone(), ..Note::default() };
     match join {

@@ -31,11 +31,12 @@ pub(super) fn change(
     let mut renamed = occupant.clone();
     renamed.address = room.address.with_resource(nick).map_err(|_| Condition::JidMalformed)?;
     renamed.key = key;
+    let reads = occupant.seat(&actor).is_some_and(|seat| seat.reads);
     renamed.put(Seat {
         jid: actor,
         presence: broadcast::content_of(&stanza, &room.address),
         lang: stanza.lang.clone(),
-        reads: false,
+        reads,
     });
     let leaving = Note { nick: Some(nick.to_owned()), ..Note::code(303) };
     Presence { ty: Type::Unavailable, ..Presence::gone(room, occupant, &leaving) }.show(turn, room);

@@ -56,9 +56,9 @@ pub(super) struct Subject {
     pub(super) at: SystemTime,
 }
 
-/// Affiliations by bare address or domain.
+/// Affiliations by bare address or domain. Cloning is cheap.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Members(BTreeMap<Jid, Arc<Member>>);
+pub(super) struct Members(Arc<BTreeMap<Jid, Arc<Member>>>);
 
 /// Somebody with an affiliation.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -147,7 +147,7 @@ impl Members {
             let key = nick.as_deref().and_then(|nick| super::names::key(nick).ok());
             Some((Jid::parse(&row.key).ok()?, Arc::new(Member { affiliation, nick, key, reason })))
         };
-        Arc::new(Members(rows.into_iter().filter_map(member).collect()))
+        Arc::new(Members(Arc::new(rows.into_iter().filter_map(member).collect())))
     }
 
     pub(super) fn get(&self, bare: &Jid) -> Option<&Arc<Member>> {
@@ -179,9 +179,10 @@ impl Members {
     }
 
     pub(super) fn set(&mut self, bare: Jid, member: Option<Member>) {
+        let members = Arc::make_mut(&mut self.0);
         match member {
-            Some(member) => self.0.insert(bare, Arc::new(member)),
-            None => self.0.remove(&bare),
+            Some(member) => members.insert(bare, Arc::new(member)),
+            None => members.remove(&bare),
         };
     }
 
