@@ -8,7 +8,7 @@ COMMANDS = "http://jabber.org/protocol/commands"
 FORM = "{jabber:x:data}"
 
 
-async def circle(scene, boss, name, **fields):
+async def circle(scene, boss, name, /, **fields):
     """Runs `circle NAME` as an ad-hoc command; returns what the server says of it."""
     if scene.server.name != "linnet":
         raise Skipped("circles are our own")
