@@ -14,6 +14,8 @@ pub const BIDI: &str = "urn:xmpp:bidi";
 pub const BIDI_FEATURE: &str = "urn:xmpp:features:bidi";
 /// The stream element and its features (RFC 6120 §4.8.1).
 pub const STREAM: &str = "http://etherx.jabber.org/streams";
+/// Stream headers where each element is a message (RFC 7395 §3.3.2).
+pub const FRAMING: &str = "urn:ietf:params:xml:ns:xmpp-framing";
 /// Conditions of stream errors (RFC 6120 §4.9.2).
 pub const STREAM_ERROR: &str = "urn:ietf:params:xml:ns:xmpp-streams";
 /// Conditions of stanza errors (RFC 6120 §8.3.2).

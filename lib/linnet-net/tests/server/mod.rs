@@ -127,6 +127,7 @@ fn config(listen: Listen, mechanisms: Vec<Mechanism>) -> AcceptConfig {
         login_attempts: 3,
         // STARTTLS is the first step.
         steps: steps::ACCEPT[usize::from(listen == Listen::Plain)..].to_vec(),
+        elsewhere: None,
         random: linnet_net::random,
     }
 }
@@ -186,7 +187,7 @@ async fn drive<S: AsyncRead + AsyncWrite + Unpin>(
                         }
                     }
                 }
-                Output::Closed(_) => {
+                Output::Closed(_) | Output::Gone => {
                     let _ = io.shutdown().await;
                     return None;
                 }

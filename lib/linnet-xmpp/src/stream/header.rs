@@ -7,7 +7,7 @@ use super::{
 use crate::{
     jid::{Jid, JidError},
     ns,
-    xml::{Document, Scope, XmlError, escape_attr},
+    xml::{Document, Node, Scope, XmlError, escape_attr},
 };
 use bytes::Bytes;
 
@@ -48,18 +48,23 @@ pub(super) fn read(bytes: Bytes) -> Result<(Header, Result<(), StreamError>), Xm
 /// Reads a header of a stream whose content has this namespace.
 pub(super) fn read_with(bytes: Bytes, content: &str) -> Result<(Header, Result<(), StreamError>), XmlError> {
     let (document, scope) = Document::parse_header(bytes)?;
-    let root = document.root();
-    let boxed = |name| root.attr(name).map(|value| Box::from(&*value));
     let check = namespaces(&document, &scope, content);
-    let header = Header {
-        to: boxed("to"),
-        from: boxed("from"),
-        id: boxed("id"),
-        lang: root.lang().filter(|lang| is_language(lang)).map(|lang| Box::from(&*lang)),
-        version: root.attr("version").map_or(Version::Missing, |version| parse_version(&version)),
-        scope,
-    };
-    Ok((header, check))
+    Ok((Header::of(document.root(), scope), check))
+}
+
+impl Header {
+    /// The attributes of a header, which are the same in every framing (RFC 7395 §3.3.1).
+    pub(super) fn of(root: Node<'_>, scope: Scope) -> Header {
+        let boxed = |name| root.attr(name).map(|value| Box::from(&*value));
+        Header {
+            to: boxed("to"),
+            from: boxed("from"),
+            id: boxed("id"),
+            lang: root.lang().filter(|lang| is_language(lang)).map(|lang| Box::from(&*lang)),
+            version: root.attr("version").map_or(Version::Missing, |version| parse_version(&version)),
+            scope,
+        }
+    }
 }
 
 /// RFC 6120 §4.8 and §4.9.3.1, §4.9.3.2, §4.9.3.10.
@@ -130,6 +135,18 @@ impl Reply<'_> {
     /// The same with these namespaces and the end of the tag.
     pub(super) fn write_with(&self, namespaces: &[u8], out: &mut Vec<u8>) {
         out.extend_from_slice(b"<?xml version='1.0'?><stream:stream");
+        self.write_attributes(out);
+        out.extend_from_slice(namespaces);
+    }
+
+    /// Appends `<open/>` (RFC 7395 §3.3.2).
+    pub(super) fn write_open(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(b"<open xmlns='urn:ietf:params:xml:ns:xmpp-framing'");
+        self.write_attributes(out);
+        out.extend_from_slice(b"/>");
+    }
+
+    fn write_attributes(&self, out: &mut Vec<u8>) {
         let version = self.version.then_some("1.0");
         let attributes =
             [("from", self.from), ("to", self.to), ("id", self.id), ("version", version), ("xml:lang", self.lang)];
@@ -142,7 +159,6 @@ impl Reply<'_> {
                 out.extend_from_slice(b"'");
             }
         }
-        out.extend_from_slice(namespaces);
     }
 }
 

@@ -4,15 +4,16 @@ use super::{
     END, Secured, StreamCondition, StreamError,
     header::{self, Reply, Version},
     inline::{Inline, Welcome},
-    input::Input,
     managed::{Notice, Outcome, Resumption},
+    framing::{Framing, frames::Sender},
+    input::{Input, Piece, Refused},
     steps::{self, Bits, InitiateLogin, InitiateStep, Progress, Then},
 };
 use crate::{
     jid::Jid,
     ns, sasl,
     stanza::{Rejected, Stanza, StanzaError},
-    xml::{Document, FrameKind, Scope},
+    xml::{Document, Scope},
 };
 use bytes::Bytes;
 use std::{
@@ -184,7 +185,7 @@ impl Initiate {
             outcome: Outcome::None,
         };
         let mut initiate = Initiate {
-            input: Input::new(config.limit),
+            input: Input::new(config.limit, Framing::Document, Sender::Server),
             queue: VecDeque::new(),
             negotiation: Some(Box::new(Negotiation { login, features: None, step: None })),
             address: None,
@@ -228,18 +229,18 @@ impl Initiate {
                 return None;
             }
             match self.input.next(input) {
-                Ok(Some((FrameKind::Element, bytes))) => {
+                Ok(Some(Piece::Element(bytes))) => {
                     if let Some(output) = self.element(bytes) {
                         return Some(output);
                     }
                 }
-                Ok(Some((FrameKind::Whitespace, _))) => {}
-                Ok(Some((FrameKind::Header, bytes))) => self.header(bytes),
-                Ok(Some((FrameKind::End, _))) => {
+                Ok(Some(Piece::Header(bytes))) => self.header(bytes),
+                Ok(Some(Piece::End)) => {
                     self.finish(self.negotiation.is_some().then_some(InitiateError::Ended));
                 }
+                Ok(Some(_)) => {}
                 Ok(None) => return None,
-                Err(error) => self.fail(error.into()),
+                Err(Refused(error, _)) => self.fail(error),
             }
         }
     }

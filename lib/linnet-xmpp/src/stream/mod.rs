@@ -4,7 +4,8 @@
 //! output says, in order, before the next call. What was not yet a whole frame is kept inside, so that the caller's
 //! buffer is free when `poll` has given `None`.
 //!
-//! Streams between servers are in [`server`]; they share frames, headers and errors with these.
+//! Which bytes stand for an element is the [`framing`]'s. Streams between servers are in [`server`]; they share frames,
+//! headers and errors with these.
 //!
 //! What happens between the stream header and the first stanza is not written down here: it is the work of [`steps`],
 //! values that say when they are possible, what they advertise and which elements they take.
@@ -12,6 +13,7 @@
 mod accept;
 mod control;
 mod error;
+pub mod framing;
 mod header;
 mod initiate;
 mod initiate_error;
@@ -27,6 +29,7 @@ mod tests;
 pub use accept::{Accept, AcceptConfig, Output};
 pub use control::{Control, NotResumed, Resumed, Signal, too_high};
 pub use error::{StreamCondition, StreamError};
+pub use framing::Framing;
 pub use initiate::{Initiate, InitiateConfig, InitiateError, InitiateOutput, Login};
 pub use inline::{Inline, InlineBind, Token, Welcome};
 pub use managed::{Enabled, Managed, Notice, Outcome, Resumption};

@@ -42,6 +42,12 @@ impl Document {
         parse(bytes, scope.clone(), Form::Element)
     }
 
+    /// Validates a whole document: an optional XML declaration, and one element in no namespace but those that it declares.
+    pub fn parse_document(bytes: Bytes) -> Result<Document, XmlError> {
+        let root = declaration(&bytes)?;
+        parse(bytes.slice(root..), Scope::new(""), Form::Element)
+    }
+
     /// Validates a stream header (an optional XML declaration and one start tag that stays open) and gives the scope
     /// that it opens.
     pub fn parse_header(bytes: Bytes) -> Result<(Document, Scope), XmlError> {

@@ -7,6 +7,7 @@ mod control;
 mod header;
 mod login;
 mod managed;
+mod messages;
 mod one_exchange;
 mod sasl2;
 mod splits;
@@ -75,6 +76,7 @@ pub(super) fn accept_config() -> AcceptConfig {
         bind_features: vec!["urn:xmpp:carbons:2"],
         login_attempts: 3,
         steps: steps::ACCEPT.to_vec(),
+        elsewhere: None,
         random,
     }
 }
@@ -210,10 +212,15 @@ pub(super) struct Server {
     pub(super) bound: Option<Jid>,
     pub(super) closed: Option<Option<StreamError>>,
     pub(super) start_tls: bool,
+    pub(super) gone: bool,
 }
 
 impl Server {
     pub(super) fn new(config: AcceptConfig, secured: Option<Secured>) -> Server {
+        Server::with(Framing::Document, config, secured)
+    }
+
+    pub(super) fn with(framing: Framing, config: AcceptConfig, secured: Option<Secured>) -> Server {
         let backend = Backend {
             passwords: [("juliet", "r0m30myr0m30"), ("romeo", "j")].into(),
             bound: BTreeSet::new(),
@@ -221,10 +228,11 @@ impl Server {
             upgrades: false,
             asked: Vec::new(),
         };
-        let accept = Accept::new(Arc::new(config), start(), secured);
+        let accept = Accept::with(framing, Arc::new(config), start(), secured);
         let (written, stanzas) = (Vec::new(), Vec::new());
         let (controls, bound, closed) = (Vec::new(), None, None);
-        Server { accept, backend, now: start(), written, stanzas, controls, bound, closed, start_tls: false }
+        let (start_tls, gone) = (false, false);
+        Server { accept, backend, now: start(), written, stanzas, controls, bound, closed, start_tls, gone }
     }
 
     /// Inside TLS, with the header answered.
@@ -281,6 +289,7 @@ impl Server {
                 }
                 Output::Control(control) => self.controls.push(control),
                 Output::Closed(error) => assert!(self.closed.replace(error).is_none(), "closed twice"),
+                Output::Gone => self.gone = true,
             }
         }
         assert!(input.is_empty(), "the driver's buffer is free after None");

@@ -1,16 +1,22 @@
 //! The server's side of a stream (RFC 6120 §4 to §7).
 
+mod output;
+
 use super::{
-    Answer, Control, END, Need, Secured, StreamCondition, StreamError,
-    header::{self, Reply, Version},
-    input::Input,
-    steps::{self, AcceptLogin, AcceptStep, Bits, Progress, Then},
+    Answer, Control, Need, Secured, StreamCondition, StreamError,
+    framing::{
+        Framing,
+        frames::{NORMAL, NOT_UTF8, Sender},
+    },
+    header::{self, Header, Reply, Version},
+    input::{Input, Piece, Refused},
+    steps::{AcceptLogin, AcceptStep, Bits, Progress, Then},
 };
 use crate::{
     jid::Jid,
     ns, sasl,
     stanza::{Rejected, Stanza},
-    xml::{Document, FrameKind, Node, Scope, Writer},
+    xml::{Document, Node, Scope, Writer},
 };
 use bytes::Bytes;
 use std::{
@@ -40,6 +46,8 @@ pub struct AcceptConfig {
     pub login_attempts: u8,
     /// The steps, in the order in which features are advertised: [`steps::ACCEPT`], and those of other crates.
     pub steps: Vec<&'static dyn AcceptStep>,
+    /// Where clients that speak in messages are sent instead (RFC 7395 §3.6.1).
+    pub elsewhere: Option<Box<str>>,
     /// A source of randomness for stream ids and nonces.
     pub random: fn(&mut [u8]),
 }
@@ -61,6 +69,9 @@ pub enum Output {
     Control(Control),
     /// The stream is over and its last bytes were handed out: flush and close. `None`: closed in order.
     Closed(Option<StreamError>),
+    /// The peer has closed the connection, but not the stream: flush and close. A session that can be resumed stays
+    /// (RFC 7395 §3.6). Only where each element is a message.
+    Gone,
 }
 
 /// The server's side of a stream.
@@ -110,12 +121,14 @@ static USUAL: LazyLock<Scope> = LazyLock::new(|| {
     header::read(usual.into()).map_or_else(|_| Scope::new(ns::CLIENT), |(header, _)| header.scope)
 });
 
-/// The language of all texts that we send (RFC 6120 §4.7.4).
-const LANG: &str = "en";
-
 impl Accept {
     /// A new stream. `secured`: Some on a connection that began with TLS.
     pub fn new(config: Arc<AcceptConfig>, now: Instant, secured: Option<Secured>) -> Accept {
+        Accept::with(Framing::Document, config, now, secured)
+    }
+
+    /// A new stream whose elements are told apart in this way.
+    pub fn with(framing: Framing, config: Arc<AcceptConfig>, now: Instant, secured: Option<Secured>) -> Accept {
         let bits = if config.require_tls { Bits::NONE } else { Bits::PRIVATE };
         let login = AcceptLogin {
             config: config.clone(),
@@ -133,7 +146,7 @@ impl Accept {
         };
         let negotiation = Negotiation { login, deadline: now + config.login_timeout };
         let mut accept = Accept {
-            input: Input::new(config.limit_before_login),
+            input: Input::new(config.limit_before_login, framing, Sender::Client),
             queue: None,
             negotiation: Some(Box::new(negotiation)),
             address: None,
@@ -182,23 +195,75 @@ impl Accept {
                 Wait::Closed => return None,
             }
             match self.input.next(input) {
-                Ok(Some((FrameKind::Element, bytes))) => {
-                    if let Some(output) = self.element(bytes) {
+                Ok(Some(piece)) => {
+                    if let Some(output) = self.piece(piece) {
                         return Some(output);
                     }
                 }
-                // XEP-0388 §2.4.
-                Ok(Some((FrameKind::Whitespace, _))) if self.is_busy() => self.disturbed(),
-                Ok(Some((FrameKind::Whitespace, _))) => {}
-                Ok(Some((FrameKind::Header, bytes))) => self.header(bytes),
-                Ok(Some((FrameKind::End, _))) => self.finish(None),
                 Ok(None) if self.open && self.input.holds_header() => {
                     self.fail(StreamError::new(StreamCondition::UnsupportedStanzaType).text("a second stream header"));
                 }
                 Ok(None) => return None,
-                Err(error) => self.fail(error.into()),
+                Err(refused) => self.refuse(refused),
             }
         }
+    }
+
+    fn piece(&mut self, piece: Piece) -> Option<Output> {
+        match piece {
+            Piece::Element(bytes) => {
+                match Document::parse(bytes, self.scope.as_deref().unwrap_or_else(|| &USUAL)) {
+                    Ok(element) => return self.element(element),
+                    Err(error) => self.fail(error.into()),
+                }
+            }
+            Piece::Message(bytes) => return self.message(bytes),
+            // XEP-0388 §2.4.
+            Piece::Whitespace if self.is_busy() => self.disturbed(),
+            Piece::Whitespace | Piece::Pong => {}
+            Piece::Header(bytes) => match header::read(bytes) {
+                Ok((header, namespaces)) => self.header(header, namespaces),
+                Err(error) => self.fail(error.into()),
+            },
+            Piece::End => self.finish(None, NORMAL),
+            Piece::Ping(payload) => self.pong(&payload),
+            Piece::Close(code) => self.gone(code),
+        }
+        None
+    }
+
+    /// A message (RFC 7395 §3.3.3): a document of its own.
+    fn message(&mut self, bytes: Bytes) -> Option<Output> {
+        let wrong = |condition, text: &str| StreamError::new(condition).text(text);
+        if bytes.first() != Some(&b'<') {
+            self.fail(wrong(StreamCondition::NotWellFormed, "a message begins with '<'"));
+            return None;
+        }
+        if bytes.starts_with(b"<stream:stream") {
+            // §3.3.2.
+            self.fail(wrong(StreamCondition::InvalidNamespace, "a stream begins with <open/> here"));
+            return None;
+        }
+        let document = match Document::parse_document(bytes.clone()) {
+            Ok(document) => document,
+            Err(error) => {
+                let code = if std::str::from_utf8(&bytes).is_err() { NOT_UTF8 } else { NORMAL };
+                self.refuse(Refused(error.into(), code));
+                return None;
+            }
+        };
+        let root = document.root();
+        match (root.ns(), root.name()) {
+            (ns::FRAMING, "open") if self.open => {
+                self.fail(wrong(StreamCondition::UnsupportedStanzaType, "a second stream header"));
+            }
+            (ns::FRAMING, "open") => self.header(Header::of(root, Scope::new("")), Ok(())),
+            (ns::FRAMING, "close") => self.finish(None, NORMAL),
+            (_, "open" | "close") => self.fail(StreamCondition::InvalidNamespace.into()),
+            _ if self.open => return self.element(document),
+            _ => self.fail(wrong(StreamCondition::BadFormat, "a stream begins with <open/> here")),
+        }
+        None
     }
 
     /// After [`Output::StartTls`].
@@ -230,8 +295,13 @@ impl Accept {
         match error {
             _ if self.wait == Wait::Closed => {}
             Some(error) => self.fail(error),
-            None => self.finish(None),
+            None => self.finish(None, NORMAL),
         }
+    }
+
+    /// How what is written between its outputs has to be framed.
+    pub fn framing(&self) -> Framing {
+        self.input.framing()
     }
 
     /// When to call `poll` with no input at the latest.
@@ -274,61 +344,17 @@ impl Accept {
         self.queue.get_or_insert_default().push_back(output);
     }
 
-    /// Queues bytes, in one piece with those that are queued last: they fit into one packet.
-    fn write(&mut self, bytes: Bytes) {
-        match self.queue.as_mut().and_then(|queue| queue.back_mut()) {
-            Some(Output::Write(last)) => *last = [&**last, &bytes].concat().into(),
-            _ => self.push(Output::Write(bytes)),
-        }
-    }
-
-    /// Ends the stream with an error. The header goes before it in any case (RFC 6120 §4.9.1.2).
-    fn fail(&mut self, error: StreamError) {
-        if self.wait != Wait::Tls && self.wait != Wait::Closed {
-            if !self.open {
-                let domain = self.negotiation.as_ref().map(|n| n.login.domain.clone()).unwrap_or_default();
-                self.reply(&domain, None, true);
-            }
-            self.write(error.to_bytes());
-        }
-        self.finish(Some(error));
-    }
-
-    /// Writes the end tag if our stream is open, and nothing after it.
-    fn finish(&mut self, error: Option<StreamError>) {
-        if self.wait == Wait::Closed {
-            return;
-        }
-        if self.open && self.wait != Wait::Tls {
-            self.write(Bytes::from_static(END));
-        }
-        self.push(Output::Closed(error));
-        self.wait = Wait::Closed;
-        self.open = false;
-        self.negotiation = None;
-        self.input.discard();
-    }
-
-    /// Writes our header, with a fresh id (RFC 6120 §4.7.3).
-    fn reply(&mut self, from: &str, to: Option<&str>, version: bool) {
-        let mut id = [0; steps::NONCE];
-        (self.config.random)(&mut id);
-        let id = steps::printable(&id);
-        let mut out = Vec::with_capacity(256);
-        Reply { from: Some(from), to, id: Some(&id), lang: Some(LANG), version }.write(&mut out);
-        self.write(out.into());
-        self.open = true;
-    }
-
     /// The client's header: ours, then what is wrong with the client's or the features that are possible now.
-    fn header(&mut self, bytes: Bytes) {
-        let (header, namespaces) = match header::read(bytes) {
-            Ok(header) => header,
-            Err(error) => return self.fail(error.into()),
-        };
+    fn header(&mut self, header: Header, namespaces: Result<(), StreamError>) {
         let Some(negotiation) = &mut self.negotiation else {
             return self.fail(StreamCondition::UnsupportedStanzaType.into());
         };
+        if self.input.framing() == Framing::Messages
+            && let Some(uri) = self.config.elsewhere.clone()
+        {
+            self.close_messages(Some(&uri), NORMAL);
+            return self.over(Output::Closed(None));
+        }
         let login = &mut negotiation.login;
         let from = header.from.as_deref().filter(|from| !from.is_empty());
         let from = from.map(|from| Jid::parse(from).map(|jid| jid.bare()));
@@ -365,18 +391,11 @@ impl Accept {
         let seals = steps().filter_map(|step| step.seal(&mut negotiation.login, &features));
         seals.for_each(|seal| out.extend_from_slice(&seal));
         out.extend_from_slice(b"</stream:features>");
-        self.write(out.into());
+        self.write_element(out.into());
     }
 
     /// A first-level element.
-    fn element(&mut self, bytes: Bytes) -> Option<Output> {
-        let document = match Document::parse(bytes, self.scope.as_deref().unwrap_or_else(|| &USUAL)) {
-            Ok(document) => document,
-            Err(error) => {
-                self.fail(error.into());
-                return None;
-            }
-        };
+    fn element(&mut self, document: Document) -> Option<Output> {
         let root = document.root();
         let content = root.ns() == ns::CLIENT;
         // RFC 6120 §4.8.5: no prefix for the content namespace.
@@ -445,7 +464,7 @@ impl Accept {
             negotiation.login.bits = self.bits;
         }
         if let Some(bytes) = progress.write {
-            self.write(bytes);
+            self.write_element(bytes);
         }
         match progress.then {
             Then::Continue | Then::Next => {}
@@ -474,7 +493,7 @@ impl Accept {
             }
             Then::Bound(address) => self.bind(address),
             Then::Control(control) => self.push(Output::Control(control)),
-            Then::Close => self.finish(None),
+            Then::Close => self.finish(None, NORMAL),
             Then::Fail(error) => self.fail(error),
         }
     }
