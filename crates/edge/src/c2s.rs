@@ -10,7 +10,7 @@ use kernel::{
     Kernel, Session,
     mailbox::{Item, Next},
 };
-use linnet_xmpp::stream::{Accept, Output, Signal, StreamError};
+use linnet_xmpp::stream::{Accept, Framing, Output, Signal, StreamError, framing::frames};
 use std::{
     future::Future,
     mem,
@@ -86,6 +86,8 @@ struct Inner {
     timer: Option<(Wait, Pin<Box<Sleep>>)>,
     bytes: Bytes,
     phase: Phase,
+    /// Looks at a WebSocket since something came from it.
+    silence: u8,
 }
 
 /// What a timer is for.
@@ -97,6 +99,8 @@ enum Wait {
     Rate,
     /// What came before the stream's end is answered.
     Answers,
+    /// Something comes, or else it gets a ping.
+    Look,
 }
 
 enum Phase {
@@ -168,7 +172,7 @@ impl Established {
         }
         let bytes = Bytes::new(shared.limits.bytes_per_second, Instant::now());
         let (rest, phase) = (rest.to_vec(), Phase::Open);
-        let inner = Inner { guard, shared, stream, rest, loading: None, timer: None, bytes, phase };
+        let inner = Inner { guard, shared, stream, rest, loading: None, timer: None, bytes, phase, silence: 0 };
         Established { socket, inner }
     }
 
@@ -180,7 +184,10 @@ impl Established {
                 Poll::Ready(Ok(())) => {}
                 Poll::Ready(Err(_)) => return Poll::Ready(false),
                 // Nothing is read meanwhile: who does not take answers gets no more of them.
-                Poll::Pending => return self.inner.wait(cx, Wait::Write, limits::WRITE).map(|()| false),
+                Poll::Pending => {
+                    let patience = self.socket.patience(limits::WRITE);
+                    return self.inner.wait(cx, Wait::Write, patience).map(|()| false);
+                }
             }
             if more {
                 continue;
@@ -255,12 +262,19 @@ impl Established {
             ready!(inner.wait(cx, Wait::Rate, wait));
         }
         let read = self.socket.poll_input(cx, |bytes| {
+            inner.silence = 0;
             inner.bytes.take(bytes.len());
             inner.hand_over(bytes);
             !bytes.is_empty()
         });
-        // An error is an end like any other: the peer is not there any more.
-        Poll::Ready(ready!(read).unwrap_or(false))
+        match read {
+            // An error is an end like any other: the peer is not there any more.
+            Poll::Ready(read) => Poll::Ready(read.unwrap_or(false)),
+            Poll::Pending if inner.stream.framing() == Framing::Messages && self.socket.is_connection() => {
+                inner.look(cx)
+            }
+            Poll::Pending => Poll::Pending,
+        }
     }
 }
 
@@ -298,9 +312,19 @@ impl Inner {
         false
     }
 
+    /// Looks now and then whether a WebSocket is still alive. Ready: true with a ping to write, false where nobody answers.
+    fn look(&mut self, cx: &mut Context<'_>) -> Poll<bool> {
+        ready!(self.wait(cx, Wait::Look, limits::PING));
+        if self.silence > 0 {
+            frames::ping(None, &mut self.guard.out().bytes);
+        }
+        self.silence += 1;
+        Poll::Ready(self.silence <= limits::SILENCE)
+    }
+
     /// Writes something about the session, behind what is there already.
     fn say(&mut self, signal: &Signal) {
-        self.guard.out().bytes.extend_from_slice(&signal.to_bytes());
+        self.stream.framing().element(&signal.to_bytes(), &mut self.guard.out().bytes);
     }
 
     fn add(&mut self, next: Next) {
@@ -317,10 +341,13 @@ impl Inner {
         }
         let Guard { kernel, session, out, .. } = &mut self.guard;
         let out = out.get_or_insert_with(Outgoing::take);
+        let framing = self.stream.framing();
         HEAD.with_borrow_mut(|head| {
             head.clear();
             kernel.write_head(&item, &session.address, head);
-            item.stanza.write(None, item.to.as_ref(), head, &mut out.bytes);
+            let begun = framing.begin(&mut out.bytes);
+            item.stanza.write(framing.declared(), item.to.as_ref(), head, &mut out.bytes);
+            framing.end(begun, &mut out.bytes);
         });
         if is_taken {
             out.push(item);
@@ -415,6 +442,10 @@ impl Inner {
                     let farewell = self.guard.out().bytes.split_off(start);
                     let until = Instant::now() + limits::FAREWELL;
                     self.phase = Phase::Ending(Box::new(Ending { farewell, until }));
+                    return;
+                }
+                Output::Gone => {
+                    self.phase = Phase::Last;
                     return;
                 }
                 // Not after `Bound`, by the stream's contract.

@@ -2,6 +2,7 @@
 
 use rcgen::{CertificateParams, DistinguishedName, DnType, KeyPair};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject};
+use sha2::{Digest, Sha256};
 use std::{
     fmt, fs,
     io::{self, Write},
@@ -111,11 +112,18 @@ impl Certificate {
     /// The domains that it is not for.
     pub fn missing<'a>(&self, domains: &'a [String]) -> Vec<&'a str> {
         let names = self.names();
-        let covers = |domain: &str| {
-            let parent = domain.split_once('.').map(|(_, parent)| parent);
-            names.iter().any(|name| name == domain || name.strip_prefix("*.").is_some_and(|rest| Some(rest) == parent))
-        };
-        domains.iter().map(String::as_str).filter(|domain| !covers(domain)).collect()
+        domains.iter().map(String::as_str).filter(|domain| !covers(&names, domain)).collect()
+    }
+
+    /// Whether it is for this name, which is written in small letters.
+    pub(crate) fn is_for(&self, name: &str) -> bool {
+        covers(&self.names(), name)
+    }
+
+    /// The SHA-256 of its public key, as others may pin it (RFC 7469 §2.4). `None`: not readable.
+    pub fn pin(&self) -> Option<[u8; 32]> {
+        let (_, leaf) = X509Certificate::from_der(self.chain.first()?).ok()?;
+        Some(Sha256::digest(leaf.public_key().raw).into())
     }
 
     fn is_good_for(&self, domains: &[String], until: OffsetDateTime) -> bool {
@@ -138,6 +146,12 @@ impl Certificate {
         };
         names.value.general_names.iter().filter_map(text).collect()
     }
+}
+
+/// Whether one of a certificate's names means this domain (RFC 6125 §6.4).
+fn covers(names: &[String], domain: &str) -> bool {
+    let parent = domain.split_once('.').map(|(_, parent)| parent);
+    names.iter().any(|name| name == domain || name.strip_prefix("*.").is_some_and(|rest| Some(rest) == parent))
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, CertificateError> {

@@ -1,10 +1,13 @@
 //! Listeners, TLS and the loops between sockets and kernel.
 //!
-//! A connection begins in [`listener`], logs in as `login` says, and then lives in `c2s`, the one loop. One on a web port
-//! is `http`'s.
+//! A connection begins in [`listener`]; `arrive` finds out what it is. A client's stream logs in as `login` says, and then
+//! lives in `c2s`, the one loop; so do a WebSocket, which begins in `http`, and a session of `bosh`.
 
+mod arrive;
+mod bosh;
 mod c2s;
 pub mod certificate;
+mod certificates;
 pub mod context;
 pub mod federation;
 mod http;
@@ -13,9 +16,12 @@ pub mod listener;
 mod login;
 mod outgoing;
 mod patient;
+mod proxy;
 mod rates;
 mod socket;
 pub mod tls;
+pub mod web;
+mod websocket;
 
 use axum::Router;
 use kernel::Kernel;
@@ -28,6 +34,7 @@ use listener::{Listener, Shared};
 use std::sync::Arc;
 use tls::Tls;
 use tokio::sync::watch;
+use web::Web;
 
 /// The server's side towards clients, running.
 #[derive(Debug)]
@@ -36,8 +43,9 @@ pub struct Edge {
 }
 
 impl Edge {
-    /// Serves clients and, with `servers`, other servers on these ports. `steps`: of the stream's negotiation, in the order in which they are advertised;
-    /// `router`: what is answered over HTTP. To be called on the runtime that will serve.
+    /// Serves clients and, with `servers`, other servers on these ports. `steps`: of the stream's negotiation, in the order
+    /// in which they are advertised; `router`: what is answered over HTTP beside the streams of `web`. To be called on the
+    /// runtime that will serve.
     pub fn start(
         kernel: Arc<Kernel>,
         listeners: Vec<Listener>,
@@ -46,6 +54,7 @@ impl Edge {
         steps: Vec<&'static dyn AcceptStep>,
         router: Router,
         servers: Option<(federation::tls::ServerTls, federation::Settings)>,
+        web: Web,
     ) -> Edge {
         let domains = kernel.settings.domains.iter().map(|domain| domain.domain().into()).collect();
         let encrypted = AcceptConfig {
@@ -58,6 +67,7 @@ impl Edge {
             bind_features: kernel.hooks.bind.iter().map(|feature| feature.ns).collect(),
             login_attempts: limits::LOGIN_ATTEMPTS,
             steps,
+            elsewhere: web.elsewhere.as_deref().map(Box::from),
             random: context::random,
         };
         let plaintext = AcceptConfig {
@@ -67,6 +77,7 @@ impl Edge {
             mechanisms: mechanisms().filter(|mechanism| *mechanism != Mechanism::Plain).collect(),
             bind_features: encrypted.bind_features.clone(),
             steps: encrypted.steps.clone(),
+            elsewhere: encrypted.elsewhere.clone(),
             ..encrypted
         };
         let stopping = watch::Sender::new(false);
@@ -78,6 +89,8 @@ impl Edge {
             tls,
             router,
             addresses: rates::Addresses::new(limits.clone()),
+            web,
+            bosh: bosh::Sessions::default(),
             limits,
             encrypted: Arc::new(encrypted),
             plaintext: Arc::new(plaintext),

@@ -41,6 +41,14 @@ pub const LOGIN_ATTEMPTS: u8 = 5;
 /// Addresses remembered before the table is swept.
 pub const ADDRESSES: usize = 4096;
 
+/// What a proxy says in version 2 of the PROXY protocol: addresses need 36 bytes, the rest is what it knows of TLS.
+pub const PROXY_HEADER: usize = 4096;
+/// How often a WebSocket is looked at: one from which nothing has come since the last look gets a ping. Twice this is less
+/// than the minute after which proxies ordinarily give up an idle connection.
+pub const PING: Duration = Duration::from_secs(25);
+/// Looks without anything from the peer, after which it is gone: a proxy between us answers for nobody.
+pub const SILENCE: u8 = 4;
+
 /// From a connection to the end of a request's head, and between two requests: slower ones are not waited for.
 pub const HTTP_HEAD: Duration = Duration::from_secs(20);
 /// Bytes of a request's head: browsers send a tenth of it.
@@ -50,6 +58,12 @@ pub const HTTP_HEAD_BYTES: u32 = 16 * 1024;
 pub const HTTP_BUFFER: usize = 32 * 1024;
 /// Headers of a request.
 pub const HTTP_HEADERS: usize = 64;
+/// A request of BOSH, from its head to its end.
+pub const HTTP_BODY: Duration = Duration::from_secs(30);
+/// What a request of BOSH may have beside the largest stanza.
+pub const BOSH_BODY: usize = 4 * 1024;
+/// What a session of BOSH waits at most for its client to fetch something; the session's own limits are shorter.
+pub const BOSH_PATIENCE: Duration = Duration::from_secs(600);
 /// Requests at once on one HTTP/2 connection: what a page loads at once, and no more than a browser would use.
 pub const HTTP_STREAMS: u32 = 32;
 /// What an HTTP/2 peer may send before it is taken: a quarter of a second at 8 Mbit/s.

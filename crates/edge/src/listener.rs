@@ -2,21 +2,20 @@
 //! tries again.
 
 use crate::{
-    c2s::Connection,
-    federation::{self, Federation},
-    http,
+    arrive, bosh,
+    c2s::{Connection, Established},
+    federation::Federation,
     limits::{self, Limits},
-    login,
     rates::{Addresses, Visit},
-    socket::Socket,
     tls::Tls,
+    web::Web,
 };
 use axum::Router;
 use kernel::Kernel;
 use linnet_xmpp::stream::AcceptConfig;
 use std::{
     fmt, io,
-    net::SocketAddr,
+    net::{IpAddr, SocketAddr},
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -42,6 +41,8 @@ pub enum Kind {
     Https,
     /// HTTP without TLS: for this machine only.
     Http,
+    /// HTTP and streams on one port, told apart by what the client asks for inside TLS (RFC 7301), or by its first bytes.
+    Any,
 }
 
 impl Kind {
@@ -61,6 +62,7 @@ impl fmt::Display for Kind {
             Kind::ServersDirect => "other servers, direct TLS",
             Kind::Https => "HTTPS",
             Kind::Http => "HTTP without TLS",
+            Kind::Any => "HTTPS and direct TLS",
         })
     }
 }
@@ -70,6 +72,8 @@ impl fmt::Display for Kind {
 pub struct Listener {
     tcp: TcpListener,
     kind: Kind,
+    /// Only proxies connect, and say for whom (the PROXY protocol).
+    is_behind: bool,
 }
 
 /// Why a port cannot be ours. `Display` is one line with the remedy.
@@ -132,7 +136,12 @@ impl Listener {
             socket.bind(address)?;
             socket.listen(limits::BACKLOG)
         };
-        Ok(Listener { tcp: listen().map_err(failed)?, kind })
+        Ok(Listener { tcp: listen().map_err(failed)?, kind, is_behind: false })
+    }
+
+    /// Takes only connections of proxies that are believed, and that say in the PROXY protocol for whom they are.
+    pub fn behind_proxies(self) -> Listener {
+        Listener { is_behind: true, ..self }
     }
 
     /// The address; with the port that the operating system chose, if none was said.
@@ -161,9 +170,26 @@ pub(crate) struct Shared {
     /// For streams without TLS.
     pub(crate) plaintext: Arc<AcceptConfig>,
     pub(crate) addresses: Arc<Addresses>,
+    pub(crate) web: Web,
+    pub(crate) bosh: bosh::Sessions,
     /// Becomes true when the server stops. Each connection holds a receiver: when all are gone, all connections are.
     pub(crate) stopping: watch::Sender<bool>,
 }
+
+impl Shared {
+    /// Counts what comes over a connection of `peer` for the address whom it is for. `Ok(None)`: the connection's own, which
+    /// is counted already.
+    pub(crate) fn visit(&self, peer: IpAddr, address: IpAddr) -> Result<Option<Visit>, TooMany> {
+        if peer == address {
+            return Ok(None);
+        }
+        self.addresses.admit(address, Instant::now()).map(Some).ok_or(TooMany)
+    }
+}
+
+/// An address has too many connections.
+#[derive(Debug)]
+pub(crate) struct TooMany;
 
 /// Accepts until the server stops.
 pub(crate) async fn accept(shared: Arc<Shared>, listener: Listener) {
@@ -176,24 +202,16 @@ pub(crate) async fn accept(shared: Arc<Shared>, listener: Listener) {
         };
         let now = Instant::now();
         match accepted {
-            Ok((tcp, peer)) => match shared.addresses.admit(peer.ip(), now) {
-                Some(visit) => {
-                    if prepare(&tcp).is_ok() {
-                        match listener.kind {
-                            Kind::Https | Kind::Http => {
-                                tokio::spawn(http::serve(shared.clone(), tcp, listener.kind, visit));
-                            }
-                            Kind::Servers | Kind::ServersDirect => {
-                                let direct = listener.kind == Kind::ServersDirect;
-                                if let Some(federation) = shared.federation.clone() {
-                                    let socket = Socket::Plain(tcp);
-                                    tokio::spawn(federation::accept::serve(federation, socket, direct, visit));
-                                }
-                            }
-                            kind => drop(tokio::spawn(serve(shared.clone(), tcp, kind, visit))),
-                        }
-                    }
+            Ok((tcp, _)) if prepare(&tcp).is_err() => {}
+            Ok((tcp, peer)) if listener.is_behind => {
+                if shared.web.is_proxy(peer.ip()) {
+                    tokio::spawn(arrive::behind_proxy(shared.clone(), tcp, listener.kind, peer.ip()));
+                } else {
+                    tracing::debug!(%peer, "no proxy that is believed, on a port that is for those");
                 }
+            }
+            Ok((tcp, peer)) => match shared.addresses.admit(peer.ip(), now) {
+                Some(visit) => arrive::begin(shared.clone(), tcp, listener.kind, visit),
                 None => tracing::debug!(%peer, "too many connections from one address; this one is closed"),
             },
             Err(error) if is_the_peer_s(&error) => {}
@@ -210,16 +228,15 @@ pub(crate) async fn accept(shared: Arc<Shared>, listener: Listener) {
 
 /// Leads a client through its login. What follows has a task of its own, since that needs much less memory, and much
 /// longer.
-async fn serve(shared: Arc<Shared>, tcp: TcpStream, kind: Kind, visit: Visit) {
+pub(crate) async fn enter(shared: Arc<Shared>, login: impl Future<Output = Option<Established>>) {
     let alive = shared.stopping.subscribe();
-    let login = login::login(shared, Socket::Plain(tcp), kind, visit);
     if let Some(established) = until_stop(alive.clone(), login).await {
         tokio::spawn(Connection::new(established, alive));
     }
 }
 
 /// Sessions are told that the server stops; who has none is just left.
-async fn until_stop<T>(mut stopping: watch::Receiver<bool>, work: impl Future<Output = Option<T>>) -> Option<T> {
+pub(crate) async fn until_stop<T>(mut stopping: watch::Receiver<bool>, work: impl Future<Output = Option<T>>) -> Option<T> {
     tokio::select! {
         done = work => done,
         _ = stopping.wait_for(|stop| *stop) => None,

@@ -3,35 +3,39 @@
 use crate::{
     c2s::{Established, Guard},
     limits,
-    listener::{Kind, Shared},
+    listener::Shared,
     rates::Visit,
     socket::Socket,
+    tls::Inside,
 };
 use linnet_xmpp::{
     sasl::Failure,
     stanza::Condition,
-    stream::{Accept, Answer, Need, Output},
+    stream::{Accept, Answer, Framing, Need, Output, Secured},
 };
 use std::{sync::Arc, task::Poll, time::Instant};
 
+/// A client that has come, however it came.
+#[derive(Debug)]
+pub(crate) struct Arrival {
+    pub(crate) socket: Socket,
+    pub(crate) framing: Framing,
+    /// Where the connection is secure already.
+    pub(crate) secured: Option<Secured>,
+    /// Where it is not, whether it has to become so by STARTTLS. Else it is one of this machine.
+    pub(crate) may_start_tls: bool,
+    pub(crate) visit: Visit,
+    /// Bytes that were read already.
+    pub(crate) input: Vec<u8>,
+}
+
 /// Leads a client through TLS, login and binding. `None`: the connection is over.
-pub(crate) async fn login(shared: Arc<Shared>, socket: Socket, kind: Kind, visit: Visit) -> Option<Established> {
-    let (socket, secured) = match kind {
-        Kind::DirectTls => match Box::pin(socket.secure(&shared.tls, true)).await {
-            Ok((socket, secured)) => (socket, Some(secured)),
-            Err(error) => {
-                tracing::debug!(peer = %visit.peer, %error, "a TLS handshake failed");
-                return None;
-            }
-        },
-        Kind::StartTls | Kind::Plaintext => (socket, None),
-        // Not clients' streams: the listener gives these to others.
-        Kind::Https | Kind::Http | Kind::Servers | Kind::ServersDirect => return None,
-    };
-    let config = if kind == Kind::Plaintext { &shared.plaintext } else { &shared.encrypted };
-    let stream = Accept::new(config.clone(), Instant::now(), secured);
+pub(crate) async fn login(shared: Arc<Shared>, arrival: Arrival) -> Option<Established> {
+    let Arrival { socket, framing, secured, may_start_tls, visit, input } = arrival;
+    let config = if may_start_tls || secured.is_some() { &shared.encrypted } else { &shared.plaintext };
+    let stream = Accept::with(framing, config.clone(), Instant::now(), secured);
     let login = Login { shared, socket, stream, visit, out: Vec::new(), is_counted: false, guard: None };
-    login.run().await
+    login.run(input).await
 }
 
 struct Login {
@@ -47,8 +51,7 @@ struct Login {
 }
 
 impl Login {
-    async fn run(mut self) -> Option<Established> {
-        let mut input: Vec<u8> = Vec::new();
+    async fn run(mut self, mut input: Vec<u8>) -> Option<Established> {
         loop {
             let mut rest = &input[..];
             while let Some(output) = self.stream.poll(&mut rest, Instant::now()) {
@@ -71,8 +74,8 @@ impl Login {
                     }
                     // There is none before `Bound`, by the stream's contract.
                     Output::Stanza(_) | Output::Control(_) => return None,
-                    Output::Closed(error) => {
-                        if let Some(error) = error {
+                    end @ (Output::Closed(_) | Output::Gone) => {
+                        if let Output::Closed(Some(error)) = end {
                             let (peer, condition) = (self.visit.peer, error.condition.name());
                             tracing::debug!(%peer, condition, "a stream ended before login");
                         }
@@ -110,7 +113,7 @@ impl Login {
     async fn secure(mut self) -> Option<Login> {
         self.socket.write_all(&self.out, limits::HANDSHAKE).await.ok()?;
         self.out.clear();
-        match Box::pin(self.socket.secure(&self.shared.tls, false)).await {
+        match Box::pin(self.socket.secure(&self.shared.tls, Inside::Asked)).await {
             Ok((socket, secured)) => {
                 self.socket = socket;
                 self.stream.secured(secured);

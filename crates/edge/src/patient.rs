@@ -24,6 +24,11 @@ impl<S> Patient<S> {
         Patient { inner, deadline: None }
     }
 
+    /// The connection itself.
+    pub(crate) fn into_inner(self) -> S {
+        self.inner
+    }
+
     /// Turns a wait that has become too long into an error.
     fn check<T>(&mut self, cx: &mut Context<'_>, poll: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
         if poll.is_ready() {

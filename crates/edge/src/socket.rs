@@ -1,6 +1,9 @@
-//! A connection, plain or inside TLS. Nothing is kept for it between reads.
+//! A connection: plain, inside TLS, or the requests of BOSH. Nothing is kept for it between reads.
 
-use crate::{limits, tls::Tls};
+use crate::{
+    bosh, limits,
+    tls::{Inside, Tls},
+};
 use linnet_xmpp::stream::Secured;
 use rustls::{ProtocolVersion, pki_types::CertificateDer};
 use std::{
@@ -25,6 +28,20 @@ pub(crate) enum Socket {
     Tls(Box<TlsStream<TcpStream>>),
     /// One that we made, to another server.
     Dialed(Box<client::TlsStream<TcpStream>>),
+    /// No connection at all, but what is asked and answered over many.
+    Bosh(Box<bosh::End>),
+}
+
+impl From<TcpStream> for Socket {
+    fn from(tcp: TcpStream) -> Socket {
+        Socket::Plain(tcp)
+    }
+}
+
+impl From<TlsStream<TcpStream>> for Socket {
+    fn from(stream: TlsStream<TcpStream>) -> Socket {
+        Socket::Tls(Box::new(stream))
+    }
 }
 
 thread_local! {
@@ -34,21 +51,21 @@ thread_local! {
 
 impl Socket {
     /// Makes TLS. Whatever came in the clear must have been forgotten.
-    pub(crate) async fn secure(self, tls: &Tls, direct: bool) -> io::Result<(Socket, Secured)> {
+    pub(crate) async fn secure(self, tls: &Tls, inside: Inside) -> io::Result<(Socket, Secured)> {
         match self {
             Socket::Plain(tcp) => {
-                let stream = tls.accept(tcp, direct).await?;
+                let stream = tls.accept(tcp, inside).await?;
                 let secured = tls.secured(&stream);
-                Ok((Socket::Tls(Box::new(stream)), secured))
+                Ok((stream.into(), secured))
             }
-            Socket::Tls(_) | Socket::Dialed(_) => Err(io::ErrorKind::AlreadyExists.into()),
+            Socket::Tls(_) | Socket::Dialed(_) | Socket::Bosh(_) => Err(io::ErrorKind::AlreadyExists.into()),
         }
     }
 
     /// The certificates that the peer has shown, its own first.
     pub(crate) fn peer_chain(&self) -> Vec<CertificateDer<'static>> {
         let chain = match self {
-            Socket::Plain(_) => None,
+            Socket::Plain(_) | Socket::Bosh(_) => None,
             Socket::Tls(stream) => stream.get_ref().1.peer_certificates(),
             Socket::Dialed(stream) => stream.get_ref().1.peer_certificates(),
         };
@@ -58,7 +75,7 @@ impl Socket {
     /// The version of TLS, in words.
     pub(crate) fn describe_tls(&self) -> String {
         let version = match self {
-            Socket::Plain(_) => None,
+            Socket::Plain(_) | Socket::Bosh(_) => None,
             Socket::Tls(stream) => stream.get_ref().1.protocol_version(),
             Socket::Dialed(stream) => stream.get_ref().1.protocol_version(),
         };
@@ -68,6 +85,19 @@ impl Socket {
             Some(other) => format!("{other:?}"),
             None => "no TLS".into(),
         }
+    }
+
+    /// How long a write may wait that has this limit on a connection: a client of BOSH fetches when it likes.
+    pub(crate) fn patience(&self, limit: Duration) -> Duration {
+        match self {
+            Socket::Plain(_) | Socket::Tls(_) | Socket::Dialed(_) => limit,
+            Socket::Bosh(_) => limits::BOSH_PATIENCE,
+        }
+    }
+
+    /// Whether somebody is at the other end who could answer.
+    pub(crate) fn is_connection(&self) -> bool {
+        !matches!(self, Socket::Bosh(_))
     }
 
     /// Gives what has come to `take`, all at once; no bytes: the peer has ended.
@@ -90,6 +120,7 @@ impl Socket {
                 Pin::new(&mut **stream).consume(len);
                 Poll::Ready(Ok(taken))
             }
+            Socket::Bosh(end) => Poll::Ready(Ok(take(&ready!(end.poll_input(cx))?))),
         }
     }
 
@@ -99,6 +130,10 @@ impl Socket {
             Socket::Plain(tcp) => Pin::new(tcp).poll_write(cx, bytes),
             Socket::Tls(stream) => Pin::new(&mut **stream).poll_write(cx, bytes),
             Socket::Dialed(stream) => Pin::new(&mut **stream).poll_write(cx, bytes),
+            Socket::Bosh(end) => {
+                end.write(bytes);
+                Poll::Ready(Ok(bytes.len()))
+            }
         }
     }
 
@@ -108,6 +143,7 @@ impl Socket {
             Socket::Plain(_) => Poll::Ready(Ok(())),
             Socket::Tls(stream) => Pin::new(&mut **stream).poll_flush(cx),
             Socket::Dialed(stream) => Pin::new(&mut **stream).poll_flush(cx),
+            Socket::Bosh(end) => end.poll_flush(cx),
         }
     }
 
@@ -116,12 +152,14 @@ impl Socket {
             Socket::Plain(tcp) => Pin::new(tcp).poll_shutdown(cx),
             Socket::Tls(stream) => Pin::new(&mut **stream).poll_shutdown(cx),
             Socket::Dialed(stream) => Pin::new(&mut **stream).poll_shutdown(cx),
+            Socket::Bosh(_) => Poll::Ready(Ok(())),
         }
     }
 
     /// Writes all of the bytes; an error after the time given.
     pub(crate) async fn write_all(&mut self, bytes: &[u8], limit: Duration) -> io::Result<()> {
         let mut rest = bytes;
+        let limit = self.patience(limit);
         let all = std::future::poll_fn(|cx| {
             while !rest.is_empty() {
                 match ready!(self.poll_write(cx, rest))? {

@@ -1,6 +1,6 @@
 //! TLS for servers: rustls with ring, TLS 1.2 and 1.3, and the data that login is bound to.
 
-use crate::{certificate::Certificate, limits};
+use crate::{certificate::Certificate, certificates::Certificates, limits};
 use linnet_xmpp::{sasl::ChannelBindings, stream::Secured};
 use rustls::{
     ProtocolVersion, ServerConfig,
@@ -16,7 +16,45 @@ pub struct Tls {
     starttls: TlsAcceptor,
     direct: TlsAcceptor,
     web: TlsAcceptor,
-    end_point: Option<Box<[u8]>>,
+    any: TlsAcceptor,
+    certificates: Arc<Certificates>,
+}
+
+/// What is to be spoken inside TLS (RFC 7301).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Inside {
+    /// A stream whose TLS began by STARTTLS: nobody asks.
+    Asked,
+    /// A client's stream (XEP-0368).
+    Stream,
+    /// HTTP.
+    Web,
+    /// All of these.
+    Any,
+}
+
+/// What a client asked for by ALPN.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Protocol {
+    Http1,
+    Http2,
+    /// A client's stream.
+    Client,
+    /// A server's stream.
+    Server,
+    /// It did not say.
+    Unknown,
+}
+
+/// The protocol of a connection.
+pub(crate) fn protocol(stream: &TlsStream<TcpStream>) -> Protocol {
+    match stream.get_ref().1.alpn_protocol() {
+        Some(b"h2") => Protocol::Http2,
+        Some(b"http/1.1") => Protocol::Http1,
+        Some(b"xmpp-client") => Protocol::Client,
+        Some(b"xmpp-server") => Protocol::Server,
+        _ => Protocol::Unknown,
+    }
 }
 
 impl std::fmt::Debug for Tls {
@@ -26,39 +64,44 @@ impl std::fmt::Debug for Tls {
 }
 
 impl Tls {
-    /// With this certificate.
+    /// With these certificates: each connection gets the one for the name that it asks for, or the first.
     ///
     /// # Errors
-    /// The key does not belong to the certificate, or is of a kind that is not supported.
-    pub fn new(certificate: Certificate) -> Result<Tls, rustls::Error> {
-        let end_point = certificate.end_point().map(Vec::into_boxed_slice);
-        let mut config = ServerConfig::builder_with_provider(Arc::new(provider()))
+    /// There is none, a key does not belong to its certificate, or is of a kind that is not supported.
+    pub fn new(certificates: Vec<Certificate>) -> Result<Tls, rustls::Error> {
+        let provider = Arc::new(provider());
+        let certificates = Arc::new(Certificates::new(certificates, &provider)?);
+        let mut config = ServerConfig::builder_with_provider(provider)
             .with_protocol_versions(&[&rustls::version::TLS13, &rustls::version::TLS12])?
             .with_no_client_auth()
-            .with_single_cert(certificate.chain, certificate.key)?;
+            .with_cert_resolver(certificates.clone());
         config.ignore_client_order = true;
         // Without it, channel binding under TLS 1.2 proves nothing (RFC 9266 §4.2).
         config.require_ems = true;
         // Connections last for hours: resumption would cost more in tickets than it saves in handshakes.
         config.send_tls13_tickets = 0;
         config.session_storage = Arc::new(NoServerSessionStorage {});
-        let mut direct = config.clone();
+        let with = |protocols: &[&[u8]]| {
+            let mut config = config.clone();
+            config.alpn_protocols = protocols.iter().map(|protocol| protocol.to_vec()).collect();
+            TlsAcceptor::from(Arc::new(config))
+        };
+        let starttls = with(&[]);
         // XEP-0368 §3.
-        direct.alpn_protocols = vec![b"xmpp-client".to_vec()];
-        let mut web = config.clone();
-        web.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-        let [starttls, direct, web] = [config, direct, web].map(|config| Arc::new(config).into());
-        Ok(Tls { starttls, direct, web, end_point })
+        let direct = with(&[b"xmpp-client"]);
+        let web = with(&[b"h2", b"http/1.1"]);
+        let any = with(&[b"h2", b"http/1.1", b"xmpp-client", b"xmpp-server"]);
+        Ok(Tls { starttls, direct, web, any, certificates })
     }
 
-    /// The server's side of a handshake on a web port.
-    pub(crate) async fn accept_web(&self, tcp: TcpStream) -> io::Result<TlsStream<TcpStream>> {
-        tokio::time::timeout(limits::HANDSHAKE, self.web.accept(tcp)).await?
-    }
-
-    /// The server's side of a handshake. `direct`: TLS from the first byte (XEP-0368).
-    pub(crate) async fn accept(&self, tcp: TcpStream, direct: bool) -> io::Result<TlsStream<TcpStream>> {
-        let acceptor = if direct { &self.direct } else { &self.starttls };
+    /// The server's side of a handshake.
+    pub(crate) async fn accept(&self, tcp: TcpStream, inside: Inside) -> io::Result<TlsStream<TcpStream>> {
+        let acceptor = match inside {
+            Inside::Asked => &self.starttls,
+            Inside::Stream => &self.direct,
+            Inside::Web => &self.web,
+            Inside::Any => &self.any,
+        };
         let limit: Duration = limits::HANDSHAKE;
         let mut stream = tokio::time::timeout(limit, acceptor.accept(tcp)).await??;
         stream.get_mut().1.set_buffer_limit(Some(limits::WRITE_BATCH));
@@ -76,7 +119,7 @@ impl Tls {
             _ => None,
         };
         let exporter = exporter.map(|data| data.to_vec().into_boxed_slice());
-        let bindings = ChannelBindings { exporter, server_end_point: self.end_point.clone() };
+        let bindings = ChannelBindings { exporter, server_end_point: self.certificates.end_point(connection.server_name()) };
         Secured { bindings, certificate: false }
     }
 }

@@ -61,8 +61,9 @@ impl Web {
             }),
         );
         let server = Server::with_accounts(&[]).await;
-        let tls = Tls::new(certificate).unwrap();
-        let edge = Edge::start(server.kernel.clone(), listeners.into(), tls, limits, Vec::new(), router, None);
+        let tls = Tls::new(vec![certificate]).unwrap();
+        let web = edge::web::Web::default();
+        let edge = Edge::start(server.kernel.clone(), listeners.into(), tls, limits, Vec::new(), router, None, web);
         Web { edge: Some(edge), plain, secure, folder, _server: server }
     }
 }

@@ -16,6 +16,7 @@ use linnet_xmpp::stream::{
     AcceptStep,
     steps::{self, Announce},
 };
+use portal::Discovery;
 use std::{fs::DirBuilder, io, os::unix::fs::DirBuilderExt, path::Path, sync::Arc, thread::available_parallelism};
 use store_objects::Objects;
 use store_sqlite::Sqlite;
@@ -72,6 +73,7 @@ pub(crate) fn listeners(config: &Config) -> Result<Vec<Listener>, BindError> {
     let mut listeners = Vec::new();
     for listen in &config.listen {
         match Listener::bind(listen.address, listen.kind) {
+            Ok(listener) if listen.is_behind => listeners.push(listener.behind_proxies()),
             Ok(listener) => listeners.push(listener),
             Err(error) if listen.by_default && listen.address.is_ipv6() && is_no_ipv6(&error.error) => {}
             Err(error) => return Err(error),
@@ -80,25 +82,28 @@ pub(crate) fn listeners(config: &Config) -> Result<Vec<Listener>, BindError> {
     Ok(listeners)
 }
 
-/// The certificate of the configuration, or the one that the server makes itself.
-pub(crate) fn certificate(config: &Config) -> anyhow::Result<Certificate> {
-    Ok(match &config.certificate {
+/// The certificates of the configuration, or the one that the server makes itself; the main one first.
+pub(crate) fn certificates(config: &Config) -> anyhow::Result<Vec<Certificate>> {
+    let main = match &config.certificate {
         Some((certificate, key)) => Certificate::load(certificate, key)?,
         None => Certificate::self_signed(&config.data, &[config.domain_names(), config.service_names()].concat())?,
-    })
+    };
+    let more = config.more_certificates.iter().map(|(certificate, key)| Certificate::load(certificate, key));
+    Ok([Ok(main)].into_iter().chain(more).collect::<Result<_, _>>()?)
 }
 
 /// Begins to serve.
 pub(crate) fn edge(config: &Config, kernel: Arc<Kernel>, listeners: Vec<Listener>) -> anyhow::Result<Edge> {
-    let tls = Tls::new(certificate(config)?).context("the certificate cannot be used: does the key belong to it?")?;
+    let certificates = certificates(config)?;
+    let router = portal::router(&kernel, discovery(config, &certificates));
+    let tls = Tls::new(certificates).context("the certificate cannot be used: does the key belong to it?")?;
     // Once per process: the negotiation's steps are values that live as long as it does.
     let announce: &'static Announce = Box::leak(Box::new(Announce(features::stream_features(&kernel))));
     let more = kernel.hooks.steps.iter().copied().chain([announce as &dyn AcceptStep]);
     let steps = steps::ACCEPT.iter().copied().chain(more).collect();
     kernel.started();
-    let router = portal::router(&kernel);
     let servers = servers(config, &listeners)?;
-    Ok(Edge::start(kernel, listeners, tls, config.limits.clone(), steps, router, servers))
+    Ok(Edge::start(kernel, listeners, tls, config.limits.clone(), steps, router, servers, config.xmpp.clone()))
 }
 
 /// What is needed to talk to other servers; nothing, where none of them can connect here.
@@ -107,7 +112,9 @@ fn servers(config: &Config, listeners: &[Listener]) -> anyhow::Result<Option<(Se
         return Ok(None);
     }
     let said = &config.federation;
-    let tls = ServerTls::new(&certificate(config)?).context("the certificate cannot be used with other servers")?;
+    let certificates = certificates(config)?;
+    let main = certificates.first().context("there is no certificate")?;
+    let tls = ServerTls::new(main).context("the certificate cannot be used with other servers")?;
     let mut resolver = match &said.name_servers[..] {
         [] => Resolver::system(),
         servers => Resolver::servers(servers),
@@ -129,6 +136,23 @@ fn servers(config: &Config, listeners: &[Listener]) -> anyhow::Result<Option<(Se
         stanza: said.stanza,
     };
     Ok(Some((tls, settings)))
+}
+
+/// What clients may find out about the ways in.
+fn discovery(config: &Config, certificates: &[Certificate]) -> Discovery {
+    let tls = config.listen.iter().filter(|listen| matches!(listen.kind, Kind::DirectTls | Kind::Any));
+    let mut ports: Vec<u16> = tls.map(|listen| listen.address.port()).collect();
+    ports.sort_unstable();
+    ports.dedup();
+    Discovery {
+        url: config.web.clone(),
+        websocket: config.xmpp.websocket.clone(),
+        bosh: config.xmpp.bosh.clone(),
+        domains: config.domain_names(),
+        addresses: config.public_addresses.clone(),
+        ports,
+        pins: certificates.iter().filter_map(Certificate::pin).collect(),
+    }
 }
 
 fn is_no_ipv6(error: &io::Error) -> bool {

@@ -1,9 +1,13 @@
 //! What the server says over HTTP, as one router. It knows no socket: whoever has one serves it.
 //!
-//! So far that is what features answer (`Hook::Web`): the files of XEP-0363. Everything else is not found.
+//! So far that is what features answer (`Hook::Web`): the files of XEP-0363; and how to connect ([`Discovery`]). Everything
+//! else is not found.
 
 mod body;
+mod discovery;
 mod limits;
+
+pub use discovery::Discovery;
 
 use axum::{
     Router,
@@ -21,8 +25,8 @@ use kernel::{
 use std::sync::Arc;
 
 /// Everything that this server answers over HTTP.
-pub fn router(kernel: &Arc<Kernel>) -> Router {
-    let mut router = Router::new();
+pub fn router(kernel: &Arc<Kernel>, discovery: Discovery) -> Router {
+    let mut router = discovery.router();
     for route in &kernel.hooks.web {
         let served = any(answer).with_state((kernel.clone(), *route));
         router = router.route(&format!("{}{{*rest}}", route.path), served);

@@ -41,7 +41,7 @@ impl World {
     async fn new() -> World {
         let server = Server::with_accounts(&["romeo"]).await;
         let romeo = server.bind("romeo@example.com/orchard").await;
-        let router = portal::router(&server.kernel);
+        let router = portal::router(&server.kernel, portal::Discovery::default());
         World { server, romeo, router }
     }
 

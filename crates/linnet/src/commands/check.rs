@@ -5,7 +5,7 @@ use crate::{
     config::{Config, ConfigError, is_this_machine},
     control,
 };
-use edge::tls::Tls;
+use edge::{certificate::Certificate, tls::Tls};
 use std::{fs, os::unix::fs::PermissionsExt, os::unix::net::UnixStream, process::ExitCode};
 
 struct Findings {
@@ -120,33 +120,44 @@ fn certificate(config: &Config, findings: &mut Findings) {
         findings.note("certificate: 'linnet serve' makes a self-signed one; clients will ask whether to trust it");
         return;
     }
-    let certificate = match assemble::certificate(config) {
-        Ok(certificate) => certificate,
+    let certificates = match assemble::certificates(config) {
+        Ok(certificates) => certificates,
         Err(error) => return findings.bad(format!("certificate: {error:#}")),
     };
     let domains = config.domain_names();
-    let missing = certificate.missing(&domains);
+    let missing = missing(&certificates, &domains);
     if !missing.is_empty() {
-        findings.bad(format!("certificate: it is not for {}: get one that names all domains", missing.join(", ")));
+        findings.bad(format!("certificate: there is none for {}: get one that names all domains", missing.join(", ")));
     }
     let services = config.service_names();
-    let missing = certificate.missing(&services);
+    let missing = self::missing(&certificates, &services);
     if !missing.is_empty() {
         findings.note(format!(
-            "certificate: it does not name the services {}: other servers will not trust them",
+            "certificate: none names the services {}: other servers will not trust them",
             missing.join(", ")
         ));
     }
-    match certificate.not_after() {
-        Some((ends, true)) => findings.bad(format!("certificate: it ended {ends}: get a new one")),
-        Some((ends, false)) => findings.good(format!("certificate: valid until {ends}")),
-        None => findings.bad("certificate: it cannot be read: get a new one"),
+    for certificate in &certificates {
+        match certificate.not_after() {
+            Some((ends, true)) => findings.bad(format!("certificate: it ended {ends}: get a new one")),
+            Some((ends, false)) => findings.good(format!("certificate: valid until {ends}")),
+            None => findings.bad("certificate: it cannot be read: get a new one"),
+        }
     }
     if config.certificate.is_none() && !domains.iter().all(|domain| is_this_machine(domain)) {
         findings
             .note("certificate: it is self-signed, and clients will ask whether to trust it: say a real one in [tls]");
     }
-    if let Err(error) = Tls::new(certificate) {
+    if let Err(error) = Tls::new(certificates) {
         findings.bad(format!("certificate: certificate and key cannot be used together: {error}"));
     }
+}
+
+/// The domains that no certificate is for.
+fn missing<'a>(certificates: &[Certificate], domains: &'a [String]) -> Vec<&'a str> {
+    let is_missing = |domain: &&String| {
+        let one = std::slice::from_ref(*domain);
+        certificates.iter().all(|certificate| !certificate.missing(one).is_empty())
+    };
+    domains.iter().filter(is_missing).map(String::as_str).collect()
 }

@@ -136,7 +136,7 @@ fn targets(config: &Config, from: &Jid, server: Option<&str>) -> anyhow::Result<
     let here = |listen: &Listen| {
         let security = match listen.kind {
             Kind::StartTls => Security::StartTls,
-            Kind::DirectTls => Security::Direct,
+            Kind::DirectTls | Kind::Any => Security::Direct,
             _ => return None,
         };
         let ip = match listen.address.ip() {

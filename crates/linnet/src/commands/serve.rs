@@ -76,8 +76,10 @@ fn summary(config: &Config, listeners: &[Listener]) -> String {
     if config.certificate.is_none() {
         let file = config.data.join("certificate.pem");
         lines.push(format!("  certificate              self-signed: {}", file.display()));
-    } else if let Some((ends, _)) = assemble::certificate(config).ok().as_ref().and_then(Certificate::not_after) {
-        lines.push(format!("  certificate              valid until {ends}"));
+    } else {
+        for (ends, _) in assemble::certificates(config).iter().flatten().filter_map(Certificate::not_after) {
+            lines.push(format!("  certificate              valid until {ends}"));
+        }
     }
     let main = config.domains.first().map_or("localhost", |domain| domain.domain());
     lines.push(format!("To make an account: linnet account add name@{main}"));

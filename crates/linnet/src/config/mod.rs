@@ -22,7 +22,7 @@ use kernel::{
 use linnet_xmpp::Jid;
 use std::{
     fmt,
-    net::SocketAddr,
+    net::{IpAddr, SocketAddr},
     path::{Path, PathBuf},
 };
 use store_objects::S3;
@@ -41,6 +41,8 @@ pub(crate) struct Config {
     pub(crate) listen: Vec<Listen>,
     /// PEM files of the certificate with its chain, and of its key.
     pub(crate) certificate: Option<(PathBuf, PathBuf)>,
+    /// The same for further domains.
+    pub(crate) more_certificates: Vec<(PathBuf, PathBuf)>,
     /// Who may run administrative commands.
     pub(crate) admins: Vec<Jid>,
     /// Whether strangers may create accounts.
@@ -61,6 +63,10 @@ pub(crate) struct Config {
     pub(crate) federation: Federation,
     /// Where the server is reached over HTTP.
     pub(crate) web: Option<String>,
+    /// XMPP over HTTP.
+    pub(crate) xmpp: edge::web::Web,
+    /// The public addresses, if they were said.
+    pub(crate) public_addresses: Vec<IpAddr>,
     /// What accounts may keep as files.
     pub(crate) files: Files,
     /// Where files are kept instead of the data directory.
@@ -80,6 +86,8 @@ pub(crate) struct Listen {
     pub(crate) kind: Kind,
     /// Nobody asked for it by name: a machine without IPv6 goes without it.
     pub(crate) by_default: bool,
+    /// Only proxies connect, with the PROXY protocol.
+    pub(crate) is_behind: bool,
 }
 
 /// What is wrong with the configuration. `Display` is one line: file, line, what, remedy.
@@ -138,6 +146,7 @@ impl Config {
             data,
             listen,
             certificate,
+            more_certificates: more_certificates(&tls)?,
             admins,
             registration: top.flag("registration")?.unwrap_or(false),
             archive_days: days(&reader.section("archive")?)?,
@@ -148,6 +157,8 @@ impl Config {
             limits: limits(&reader.section("limits")?)?,
             federation: federation::read(&reader.section("federation")?)?,
             web,
+            xmpp: web::xmpp(&reader.section("http")?)?,
+            public_addresses: web::public_addresses(&reader.section("http")?)?,
             files: web::files(&reader.section("files")?)?,
             s3: web::s3(&reader.section("s3")?)?,
             log,
@@ -200,8 +211,28 @@ fn domains(top: &Section<'_>) -> Result<Vec<Jid>, ConfigError> {
     Ok(domains)
 }
 
+/// The keys of [listen] that name ports.
+const PORTS: [&str; 6] = ["c2s", "c2s_tls", "plaintext", "https", "http", "all"];
+
+fn more_certificates(tls: &Section<'_>) -> Result<Vec<(PathBuf, PathBuf)>, ConfigError> {
+    let certificates = tls.texts("more_certificates")?.unwrap_or_default();
+    let keys = tls.texts("more_keys")?.unwrap_or_default();
+    if certificates.len() != keys.len() {
+        let text = "'more_certificates' and 'more_keys' must be lists of the same length";
+        return match certificates.first().or(keys.first()) {
+            Some(said) => Err(said.error(text)),
+            None => Ok(Vec::new()),
+        };
+    }
+    Ok(certificates.into_iter().zip(keys).map(|(one, key)| (one.value.into(), key.value.into())).collect())
+}
+
 fn listen(section: &Section<'_>, loopback: bool) -> Result<Vec<Listen>, ConfigError> {
     let hosts = if loopback { ["127.0.0.1", "[::1]"] } else { ["0.0.0.0", "[::]"] };
+    let behind = section.texts("proxy_protocol")?.unwrap_or_default();
+    if let Some(unknown) = behind.iter().find(|said| !PORTS.contains(&said.value.as_str())) {
+        return Err(unknown.error(format!("'{}' is none of {}", unknown.value, PORTS.join(", "))));
+    }
     let mut all = Vec::new();
     for (key, kind, port) in [
         ("c2s", Kind::StartTls, Some(5222)),
@@ -211,11 +242,13 @@ fn listen(section: &Section<'_>, loopback: bool) -> Result<Vec<Listen>, ConfigEr
         ("plaintext", Kind::Plaintext, None),
         ("https", Kind::Https, Some(5443)),
         ("http", Kind::Http, loopback.then_some(5280)),
+        ("all", Kind::Any, None),
     ] {
+        let is_behind = behind.iter().any(|said| said.value == key);
         let Some(addresses) = section.texts(key)? else {
             let usual = port.into_iter().flat_map(|port| hosts.map(|host| format!("{host}:{port}")));
             let usual = usual.filter_map(|text| text.parse().ok());
-            all.extend(usual.map(|address| Listen { address, kind, by_default: true }));
+            all.extend(usual.map(|address| Listen { address, kind, by_default: true, is_behind }));
             continue;
         };
         for said in addresses {
@@ -230,7 +263,7 @@ fn listen(section: &Section<'_>, loopback: bool) -> Result<Vec<Listen>, ConfigEr
                 );
                 return Err(said.error(text));
             }
-            all.push(Listen { address, kind, by_default: false });
+            all.push(Listen { address, kind, by_default: false, is_behind });
         }
     }
     Ok(all)
@@ -291,18 +324,8 @@ fn limits(section: &Section<'_>) -> Result<Limits, ConfigError> {
     let size = |name: &str, least: u64, most: u64, usual: usize| -> Result<usize, ConfigError> {
         Ok(number(name, least, most)?.map_or(usual, |value| usize::try_from(value).unwrap_or(usize::MAX)))
     };
-    let exempt = match section.texts("exempt")? {
-        None => ["127.0.0.0/8", "::1"].iter().filter_map(|text| Network::parse(text)).collect(),
-        Some(networks) => networks
-            .into_iter()
-            .map(|said| {
-                Network::parse(&said.value).ok_or_else(|| {
-                    let text = format!("'{}' is not a network; say for example '192.0.2.0/24' or '::1'", said.value);
-                    said.error(text)
-                })
-            })
-            .collect::<Result<_, _>>()?,
-    };
+    let this_machine = || ["127.0.0.0/8", "::1"].iter().filter_map(|text| Network::parse(text)).collect();
+    let exempt = web::networks(section, "exempt")?.unwrap_or_else(this_machine);
     Ok(Limits {
         // RFC 6120 §13.12: at least 10,000 bytes must be possible.
         stanza_before_login: size("stanza_size_before_login", 10_000, 1024 * 1024, 10 * 1024)?,

@@ -4,9 +4,9 @@ use super::{
     ConfigError, Listen, is_this_machine,
     reader::{Reader, Said, Section},
 };
-use edge::listener::Kind;
+use edge::{limits::Network, listener::Kind, web::Web};
 use kernel::Files;
-use std::time::Duration;
+use std::{net::IpAddr, time::Duration};
 use store_objects::S3;
 
 /// Largest file where nothing else is said: a few minutes of video from a telephone.
@@ -25,7 +25,10 @@ pub(super) fn url(reader: &Reader<'_>, main: &str, listen: &[Listen]) -> Result<
     }
     let first = |kind| listen.iter().find(|listen| listen.kind == kind).map(|listen| listen.address.port());
     let host = linnet_net::dns::ascii(main).unwrap_or_else(|_| main.into());
-    Ok(match (first(Kind::Https), first(Kind::Http)) {
+    // Port 443 is the one that reaches out of most networks.
+    let any = first(Kind::Any);
+    let secure = any.filter(|port| *port == 443).or(first(Kind::Https)).or(any);
+    Ok(match (secure, first(Kind::Http)) {
         (Some(443), _) => Some(format!("https://{host}")),
         (Some(port), _) => Some(format!("https://{host}:{port}")),
         // Without TLS it is for this machine, or for a proxy whose name nobody has told us.
@@ -43,6 +46,59 @@ fn said_url(said: &Said<'_, String>) -> Result<String, ConfigError> {
         return Err(said.error(text));
     }
     Ok(url.to_owned())
+}
+
+/// What the administrator says about XMPP over HTTP.
+pub(super) fn xmpp(section: &Section<'_>) -> Result<Web, ConfigError> {
+    let usual = Web::default();
+    let path = |name: &str, usual: String| -> Result<String, ConfigError> {
+        let Some(said) = section.text(name)? else { return Ok(usual) };
+        let is_plain = |c: char| c.is_ascii_alphanumeric() || "-._~/".contains(c);
+        if said.value.len() < 2 || !said.value.starts_with('/') || !said.value.chars().all(is_plain) {
+            return Err(said.error(format!("'{}' is not a path such as '{usual}'", said.value)));
+        }
+        Ok(said.value)
+    };
+    let origins = section.texts("origins")?.unwrap_or_default().into_iter().map(|said| {
+        if said.value == "*" {
+            return Ok(said.value);
+        }
+        let url = said_url(&said)?;
+        if url.splitn(4, '/').count() > 3 || url.len() != said.value.len() {
+            return Err(said.error(format!("'{}' is not an origin such as 'https://chat.example.org'", said.value)));
+        }
+        Ok(url)
+    });
+    let elsewhere = section.text("see_other_uri")?.map(|said| {
+        let is_uri = ["wss://", "https://", "ws://", "http://"].iter().any(|scheme| said.value.starts_with(scheme));
+        if is_uri { Ok(said.value) } else { Err(said.error("'see_other_uri' begins with wss:// or https://")) }
+    });
+    Ok(Web {
+        websocket: path("websocket", usual.websocket)?,
+        bosh: path("bosh", usual.bosh)?,
+        origins: origins.collect::<Result<_, _>>()?,
+        proxies: networks(section, "proxies")?.unwrap_or(usual.proxies),
+        elsewhere: elsewhere.transpose()?,
+    })
+}
+
+/// A list of addresses and networks.
+pub(super) fn networks(section: &Section<'_>, name: &str) -> Result<Option<Vec<Network>>, ConfigError> {
+    let Some(said) = section.texts(name)? else { return Ok(None) };
+    let network = |said: Said<'_, String>| {
+        let text = || format!("'{}' is not a network; say for example '192.0.2.0/24' or '::1'", said.value);
+        Network::parse(&said.value).ok_or_else(|| said.error(text()))
+    };
+    said.into_iter().map(network).collect::<Result<_, _>>().map(Some)
+}
+
+/// The server's public addresses.
+pub(super) fn public_addresses(section: &Section<'_>) -> Result<Vec<IpAddr>, ConfigError> {
+    let address = |said: Said<'_, String>| {
+        let text = || format!("'{}' is not an address; say for example '192.0.2.1'", said.value);
+        said.value.parse().map_err(|_| said.error(text()))
+    };
+    section.texts("public_addresses")?.unwrap_or_default().into_iter().map(address).collect()
 }
 
 /// What accounts may keep.

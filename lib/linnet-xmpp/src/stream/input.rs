@@ -114,13 +114,13 @@ impl Input {
     /// Waits for a new header behind what was read (after SASL).
     pub(super) fn restart(&mut self) {
         if let Input::Document(cut) = self {
-            cut.framer.restart();
+            cut.restart();
         }
     }
 
     pub(super) fn set_limit(&mut self, limit: usize) {
         match self {
-            Input::Document(cut) => cut.framer.set_limit(limit),
+            Input::Document(cut) => cut.set_limit(limit),
             Input::Messages(frames) => frames.set_limit(limit),
         }
     }
@@ -152,13 +152,13 @@ pub(super) struct Cut {
 }
 
 impl Cut {
-    fn new(limit: usize) -> Cut {
+    pub(super) fn new(limit: usize) -> Cut {
         Cut { framer: Framer::new(limit), pending: Vec::new() }
     }
 
     /// The next frame from what is kept and the front of `input`, or `None` when all of `input` was taken.
     /// Frames that are always the same (white space, the end tag) come without their bytes.
-    fn next(&mut self, input: &mut &[u8]) -> Result<Option<(FrameKind, Bytes)>, XmlError> {
+    pub(super) fn next(&mut self, input: &mut &[u8]) -> Result<Option<(FrameKind, Bytes)>, XmlError> {
         if !self.pending.is_empty() {
             return self.complete(input);
         }
@@ -202,7 +202,7 @@ impl Cut {
         Ok(None)
     }
 
-    fn keep(&mut self, input: &mut &[u8], limit: usize) -> bool {
+    pub(super) fn keep(&mut self, input: &mut &[u8], limit: usize) -> bool {
         if self.pending.len().saturating_add(input.len()) > limit {
             return false;
         }
@@ -211,14 +211,22 @@ impl Cut {
         true
     }
 
-    fn discard(&mut self) {
+    pub(super) fn restart(&mut self) {
+        self.framer.restart();
+    }
+
+    pub(super) fn set_limit(&mut self, limit: usize) {
+        self.framer.set_limit(limit);
+    }
+
+    pub(super) fn discard(&mut self) {
         self.pending = Vec::new();
         self.framer.restart();
     }
 
     /// Whether the unfinished frame is a start tag of the stream element. It has no end tag that would complete it, so
     /// the framer alone would wait for ever.
-    fn holds_header(&self) -> bool {
+    pub(super) fn holds_header(&self) -> bool {
         const TAG: &[u8] = b"<stream:stream";
         self.pending.starts_with(TAG) && self.pending.contains(&b'>')
     }

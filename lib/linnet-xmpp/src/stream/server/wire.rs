@@ -7,9 +7,9 @@ use crate::{
     stream::{
         END, StreamCondition, StreamError,
         header::{self, Header, Reply},
-        input::Input,
+        input::Cut,
     },
-    xml::{Document, FrameKind, Node, Scope},
+    xml::{Document, FrameKind, Node, Scope, XmlError},
 };
 use bytes::Bytes;
 use std::collections::VecDeque;
@@ -38,7 +38,7 @@ pub(super) enum Frame {
 /// One side.
 #[derive(Debug)]
 pub(super) struct Wire {
-    input: Input,
+    input: Cut,
     queue: VecDeque<ServerOutput>,
     /// Namespaces of the peer's header.
     scope: Scope,
@@ -54,7 +54,7 @@ pub(super) struct Wire {
 impl Wire {
     pub(super) fn new(limit: usize) -> Wire {
         Wire {
-            input: Input::new(limit),
+            input: Cut::new(limit),
             queue: VecDeque::new(),
             scope: Scope::new(ns::SERVER),
             lang: None,
@@ -91,8 +91,8 @@ impl Wire {
                 return None;
             }
             Wait::Identity => {
-                if let Err(error) = self.input.keep(input, self.ahead) {
-                    self.fail(error.into());
+                if !self.input.keep(input, self.ahead) {
+                    self.fail(XmlError::Limit("too much was sent ahead").into());
                 }
                 return None;
             }
