@@ -16,7 +16,7 @@ from pathlib import Path
 
 from server import DOMAIN, ServerError, start_server
 
-GROUPS = "xml,stream,sasl,stanza,muc,sm,privacy,load,files,s2s"
+GROUPS = "xml,stream,sasl,stanza,muc,sm,privacy,load,files,s2s,ws,bosh"
 # The domain of the kit's own server: an address of loopback.
 PEER, PEER_PORT = "127.0.0.7", 5269
 # What the kit has about uploads and the HTTP under them; its other cases of HTTP are about pages.
