@@ -4,6 +4,8 @@
 //! Beside the login of RFC 6120 clients have that of one exchange (XEP-0388, XEP-0386), in their first segment if they like
 //! (XEP-0509), and are told how large a stanza may be (XEP-0478).
 //!
+//! Streams come over TCP, over WebSocket and over BOSH, which is edge's work, and portal says where.
+//!
 //! The elements are read by steps of the stream, and the kernel counts and keeps; here is the rule of what can wait.
 
 use kernel::{Feature, Hook, hooks::Xep};
@@ -18,12 +20,17 @@ use linnet_xmpp::{
 pub static FEATURE: Feature = Feature {
     name: "streams",
     xeps: &[
+        Xep { number: 124, version: "1.11.2", note: "one stream in a session; answers are always text/xml" },
+        Xep { number: 156, version: "1.4.0", note: "" },
         Xep { number: 198, version: "1.6.3", note: "a restart of the server ends all sessions; no 'location'" },
+        Xep { number: 206, version: "1.4", note: "" },
         Xep { number: 352, version: "1.0.0", note: "" },
+        Xep { number: 368, version: "1.1.0", note: "" },
         Xep { number: 386, version: "1.1.0", note: "" },
         Xep { number: 388, version: "1.0.4", note: "" },
         Xep { number: 474, version: "0.5.0", note: "" },
         Xep { number: 478, version: "0.2.0", note: "nothing is said of idle streams: they are not ended" },
+        Xep { number: 487, version: "0.1.0", note: "where the public addresses are configured; no 'ech'" },
         Xep { number: 509, version: "0.2.0", note: "" },
     ],
     server_features: &[],

@@ -181,7 +181,7 @@ fn connection(client: &mut Client, session: &mut Session, cut: usize) -> usize {
                     }
                 }
                 Output::Bound(_) => {}
-                Output::StartTls | Output::Closed(_) => panic!("{output:?}"),
+                Output::StartTls | Output::Closed(_) | Output::Gone => panic!("{output:?}"),
             }
         }
         if to_client.is_empty() || passed == cut {
