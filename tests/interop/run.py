@@ -24,6 +24,7 @@ import cases_rooms  # noqa: F401
 import cases_roster  # noqa: F401
 import cases_streams  # noqa: F401
 import cases_terminal  # noqa: F401
+import cases_web  # noqa: F401
 from runner import run_cases, total
 from server import ServerError, start_server
 

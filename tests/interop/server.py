@@ -209,7 +209,7 @@ class Prosody(Server):
 
     name = "prosody"
     # Not in the stock package, or known to differ from the specification there.
-    lacks = frozenset({"0013", "0363", "0357", "0359", "cli", "sasl2", "sha512", "end-point", "unavailable-at-unsubscribe"})
+    lacks = frozenset({"0013", "0363", "0357", "0359", "cli", "sasl2", "sha512", "end-point", "unavailable-at-unsubscribe", "web"})
 
     def __init__(self):
         super().__init__()

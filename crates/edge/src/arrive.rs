@@ -1,8 +1,7 @@
 //! What a connection is: from its port, from what its proxy says, from what it asks for inside TLS, from its first bytes.
 
 use crate::{
-    federation, http,
-    limits,
+    federation, http, limits,
     listener::{self, Kind, Shared, until_stop},
     login::{self, Arrival},
     proxy,
@@ -21,7 +20,7 @@ use tokio_rustls::server::TlsStream;
 /// Starts the task of a connection.
 pub(crate) fn begin(shared: Arc<Shared>, tcp: TcpStream, kind: Kind, visit: Visit) {
     match kind {
-        Kind::Http => drop(tokio::spawn(http::serve(shared, tcp, false, None, visit))),
+        Kind::Http => drop(tokio::spawn(http::serve(shared, tcp, false, false, visit))),
         Kind::Https | Kind::Any => drop(tokio::spawn(told_apart(shared, tcp, kind, visit))),
         Kind::Servers | Kind::ServersDirect => {
             if let Some(federation) = shared.federation.clone() {
@@ -91,8 +90,8 @@ async fn told_apart(shared: Arc<Shared>, tcp: TcpStream, kind: Kind, visit: Visi
     let Some((tls, protocol)) = until_stop(shared.stopping.subscribe(), told).await else { return };
     let secured = shared.tls.secured(&tls);
     match protocol {
-        Protocol::Http2 => http::serve(shared, tls, true, Some(secured), visit).await,
-        Protocol::Http1 | Protocol::Unknown => http::serve(shared, tls, false, Some(secured), visit).await,
+        Protocol::Http2 => http::serve(shared, tls, true, true, visit).await,
+        Protocol::Http1 | Protocol::Unknown => http::serve(shared, tls, false, true, visit).await,
         Protocol::Client => {
             let (socket, framing, input) = (tls.into(), Framing::Document, Vec::new());
             let arrival = Arrival { socket, framing, secured: Some(secured), may_start_tls: false, visit, input };

@@ -39,8 +39,8 @@ type Answer = Pin<Box<dyn Future<Output = Result<Response<Body>, Infallible>> + 
 struct Connection {
     shared: Arc<Shared>,
     peer: IpAddr,
-    /// What login can be bound to, where TLS ends here.
-    secured: Option<Secured>,
+    /// Whether TLS ends here.
+    is_secure: bool,
     /// Who opened a WebSocket here: from then on this is no HTTP.
     upgraded: Mutex<Option<Upgraded>>,
 }
@@ -52,12 +52,12 @@ struct Upgraded {
 }
 
 /// Serves a connection until it ends. Its address counts it as one without login for all its time.
-pub(crate) async fn serve<S>(shared: Arc<Shared>, stream: S, is_second: bool, secured: Option<Secured>, visit: Visit)
+pub(crate) async fn serve<S>(shared: Arc<Shared>, stream: S, is_second: bool, is_secure: bool, visit: Visit)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + Into<Socket> + 'static,
 {
     let peer = visit.peer;
-    let connection = Arc::new(Connection { shared, peer, secured, upgraded: Mutex::default() });
+    let connection = Arc::new(Connection { shared, peer, is_secure, upgraded: Mutex::default() });
     let outcome = if is_second { second(stream, connection).await } else { first(stream, connection, visit).await };
     if let Err(error) = outcome {
         tracing::debug!(%peer, error, "an HTTP connection broke");
@@ -91,7 +91,9 @@ where
     let Some(Upgraded { client, visit: counted }) = upgraded else {
         return Ok(stream.shutdown().await?);
     };
-    let secured = connection.secured.clone().or_else(|| client.is_secure.then(Secured::default));
+    // Without binding data: no browser gives it to its pages, and clients made for them (stanza 12.22) take a mechanism with
+    // -PLUS where it is offered, and fail.
+    let secured = client.is_secure.then(Secured::default);
     let arrival = Arrival {
         socket: stream.into(),
         framing: Framing::Messages,
@@ -132,7 +134,7 @@ where
 /// Answers one request.
 fn answer(connection: Arc<Connection>, request: Request<Incoming>) -> Answer {
     let web = &connection.shared.web;
-    let client = client(web, connection.peer, connection.secured.is_some(), request.headers());
+    let client = client(web, connection.peer, connection.is_secure, request.headers());
     if web.is_websocket(request.uri().path()) {
         let response = open(&connection, client, &request);
         return Box::pin(std::future::ready(Ok(response)));

@@ -236,7 +236,10 @@ pub(crate) async fn enter(shared: Arc<Shared>, login: impl Future<Output = Optio
 }
 
 /// Sessions are told that the server stops; who has none is just left.
-pub(crate) async fn until_stop<T>(mut stopping: watch::Receiver<bool>, work: impl Future<Output = Option<T>>) -> Option<T> {
+pub(crate) async fn until_stop<T>(
+    mut stopping: watch::Receiver<bool>,
+    work: impl Future<Output = Option<T>>,
+) -> Option<T> {
     tokio::select! {
         done = work => done,
         _ = stopping.wait_for(|stop| *stop) => None,

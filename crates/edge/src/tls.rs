@@ -119,7 +119,8 @@ impl Tls {
             _ => None,
         };
         let exporter = exporter.map(|data| data.to_vec().into_boxed_slice());
-        let bindings = ChannelBindings { exporter, server_end_point: self.certificates.end_point(connection.server_name()) };
+        let bindings =
+            ChannelBindings { exporter, server_end_point: self.certificates.end_point(connection.server_name()) };
         Secured { bindings, certificate: false }
     }
 }

@@ -22,6 +22,7 @@ pub mod presence;
 pub mod pubsub;
 pub mod push;
 pub mod registration;
+pub mod relays;
 pub mod reports;
 pub mod requests;
 pub mod rooms;
@@ -60,6 +61,7 @@ pub static FEATURES: &[&Feature] = &[
     &entity::FEATURE,
     &storage::FEATURE,
     &registration::FEATURE,
+    &relays::FEATURE,
     &upload::FEATURE,
     &streams::FEATURE,
     &federation::FEATURE,

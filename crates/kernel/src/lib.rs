@@ -57,6 +57,7 @@ use linnet_xmpp::Jid;
 use parking_lot::Mutex;
 use std::{
     any::{Any, TypeId},
+    fmt,
     sync::Arc,
 };
 use store::{Blobs, Store, StoreError};
@@ -90,6 +91,8 @@ pub struct Settings {
     pub files: Files,
     /// Other servers that are wanted, and those that are not.
     pub domains_elsewhere: Elsewhere,
+    /// Relays for calls that clients are told of.
+    pub relays: Relays,
 }
 
 /// Which other domains may be talked to. A name stands for its sub-domains too.
@@ -99,6 +102,36 @@ pub struct Elsewhere {
     pub allowed: Vec<Box<str>>,
     /// Not these.
     pub blocked: Vec<Box<str>>,
+}
+
+/// Relays for calls, which others run (XEP-0215).
+#[derive(Clone, Default)]
+pub struct Relays {
+    /// Each of them.
+    pub services: Vec<Relay>,
+    /// What the relays share with us, so that we can make credentials. Not for logs.
+    pub secret: Option<String>,
+    /// How long credentials are good for.
+    pub credentials: std::time::Duration,
+}
+
+impl fmt::Debug for Relays {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Relays").field("services", &self.services).finish_non_exhaustive()
+    }
+}
+
+/// A relay, or who tells a client its address.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Relay {
+    /// `stun`, `stuns`, `turn` or `turns`.
+    pub kind: String,
+    /// A name or an address.
+    pub host: String,
+    /// The port.
+    pub port: u16,
+    /// `udp` or `tcp`.
+    pub transport: String,
 }
 
 /// What accounts may keep as files.

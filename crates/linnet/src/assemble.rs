@@ -64,6 +64,7 @@ pub(crate) async fn kernel(config: &Config) -> anyhow::Result<Arc<Kernel>> {
         web: config.web.clone(),
         files: config.files.clone(),
         domains_elsewhere: config.federation.domains.clone(),
+        relays: config.relays.clone(),
     };
     Ok(Kernel::start(store, Arc::new(blobs), context, settings, features::FEATURES).await?)
 }

@@ -56,10 +56,7 @@ impl Discovery {
     /// The ways of XEP-0156: only those that nobody can read on the way (§2.2).
     fn links(&self) -> Vec<(&'static str, String)> {
         let Some(host) = self.url.as_deref().and_then(|url| url.strip_prefix("https://")) else { return Vec::new() };
-        vec![
-            (WEBSOCKET, format!("wss://{host}{}", self.websocket)),
-            (BOSH, format!("https://{host}{}", self.bosh)),
-        ]
+        vec![(WEBSOCKET, format!("wss://{host}{}", self.websocket)), (BOSH, format!("https://{host}{}", self.bosh))]
     }
 
     fn xrd(&self) -> String {

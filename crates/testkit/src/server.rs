@@ -2,7 +2,7 @@
 
 use crate::{FakeContext, Peer};
 use features::{FEATURES, accounts};
-use kernel::{Feature, Files, Kernel, PushSummary, Settings};
+use kernel::{Feature, Files, Kernel, PushSummary, Relay, Relays, Settings};
 use linnet_xmpp::{
     Jid,
     sasl::Hash,
@@ -44,7 +44,23 @@ pub fn settings() -> Settings {
         version: "1.0-test",
         web: Some("https://example.com:5443".to_owned()),
         domains_elsewhere: kernel::Elsewhere::default(),
+        relays: relays(),
         files: Files { size: 100_000, quota: 250_000, keep: Some(Duration::from_secs(30 * 24 * 3600)) },
+    }
+}
+
+/// Relays that there are not.
+fn relays() -> Relays {
+    let relay = |kind: &str, port, transport: &str| Relay {
+        kind: kind.to_owned(),
+        host: "relay.example.com".to_owned(),
+        port,
+        transport: transport.to_owned(),
+    };
+    Relays {
+        services: vec![relay("stun", 3478, "udp"), relay("turn", 3478, "udp"), relay("turns", 5349, "tcp")],
+        secret: Some("north".to_owned()),
+        credentials: Duration::from_secs(12 * 3600),
     }
 }
 

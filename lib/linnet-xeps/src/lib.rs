@@ -10,7 +10,7 @@
 //!   [`commands`]: ad-hoc commands (XEP-0050). [`contact`]: contact addresses (XEP-0157).
 //! - [`datetime`]: dates and times (XEP-0082). [`delay`]: delayed delivery (XEP-0203).
 //!   [`disco`]: service discovery (XEP-0030). [`displayed`]: how far chats were read (XEP-0490).
-//!   [`fast`]: tokens (XEP-0484). [`forms`]: data forms (XEP-0004, XEP-0068).
+//!   [`external`]: external services (XEP-0215). [`fast`]: tokens (XEP-0484). [`forms`]: data forms (XEP-0004, XEP-0068).
 //! - [`hints`]: processing hints (XEP-0334). [`last`]: last activity (XEP-0012).
 //!   [`mam`]: message archives (XEP-0313, XEP-0441). [`offline`]: flexible offline messages (XEP-0013).
 //!   [`moderation`]: messages that are taken back (XEP-0424, XEP-0425).
@@ -35,6 +35,7 @@ pub mod datetime;
 pub mod delay;
 pub mod disco;
 pub mod displayed;
+pub mod external;
 pub mod fast;
 pub mod forms;
 pub mod hints;

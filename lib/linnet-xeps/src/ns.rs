@@ -188,3 +188,5 @@ pub const PUBSUB_META_DATA: &str = "http://jabber.org/protocol/pubsub#meta-data"
 pub const PUBSUB_SUBSCRIBE_OPTIONS: &str = "http://jabber.org/protocol/pubsub#subscribe_options";
 /// FORM_TYPE of the approval of a subscription (XEP-0060 §8.6).
 pub const PUBSUB_SUBSCRIBE_AUTHORIZATION: &str = "http://jabber.org/protocol/pubsub#subscribe_authorization";
+/// External service discovery (XEP-0215).
+pub const EXTERNAL_SERVICES: &str = "urn:xmpp:extdisco:2";

@@ -45,7 +45,8 @@ pub(super) fn read(bytes: Bytes) -> Option<Request> {
     if !body.is("body", NS) {
         return None;
     }
-    let number = |name: &str| body.attr(name).map(|value| value.parse::<u64>().ok()).map_or(Some(None), |n| n.map(Some));
+    let number =
+        |name: &str| body.attr(name).map(|value| value.parse::<u64>().ok()).map_or(Some(None), |n| n.map(Some));
     let text = |name: &str| body.attr(name).map(|value| value.into_owned());
     let version = text("ver").and_then(|version| {
         let (major, minor) = version.split_once('.')?;
@@ -77,7 +78,9 @@ fn extension(body: Node<'_>, name: &str) -> Option<String> {
 fn open(body: Node<'_>) -> Bytes {
     let mut open = Writer::new("");
     let version = extension(body, "version").unwrap_or_else(|| "1.0".to_owned());
-    open.open("open", FRAMING).attr_opt("to", body.attr("to").as_deref()).attr_opt("from", body.attr("from").as_deref());
+    open.open("open", FRAMING)
+        .attr_opt("to", body.attr("to").as_deref())
+        .attr_opt("from", body.attr("from").as_deref());
     open.attr("version", &version).attr_opt("xml:lang", body.lang().as_deref()).close();
     open.finish()
 }
@@ -156,7 +159,8 @@ pub(super) fn attribute(name: &str, value: &str) -> String {
 
 /// An answer; `attributes`: further ones, written by `attribute`.
 pub(super) fn write(attributes: &str, said: Said) -> Bytes {
-    let mut start = format!("<body xmlns='{NS}' xmlns:xmpp='{XBOSH}' xmlns:stream='{STREAM}'{attributes}{}", said.header);
+    let mut start =
+        format!("<body xmlns='{NS}' xmlns:xmpp='{XBOSH}' xmlns:stream='{STREAM}'{attributes}{}", said.header);
     let mut elsewhere = Vec::new();
     if let Some(end) = said.end {
         start.push_str(" type='terminate'");
@@ -229,12 +233,14 @@ mod tests {
         said.add("<presence xmlns='jabber:client'/>".into());
         let start = "<body xmlns='http://jabber.org/protocol/httpbind' xmlns:xmpp='urn:xmpp:xbosh' \
                      xmlns:stream='http://etherx.jabber.org/streams'";
-        let expected =
-            format!("{start} sid='s' xmpp:version='1.0' from='a.example' authid='i'><presence xmlns='jabber:client'/></body>");
+        let expected = format!(
+            "{start} sid='s' xmpp:version='1.0' from='a.example' authid='i'><presence xmlns='jabber:client'/></body>"
+        );
         assert_eq!(write(&attribute("sid", "s"), said), expected);
         let mut said = Said::default();
         said.add("<close xmlns='urn:ietf:params:xml:ns:xmpp-framing' see-other-uri='https://b.example/'/>".into());
-        let expected = format!("{start} type='terminate' condition='see-other-uri'><uri>https://b.example/</uri></body>");
+        let expected =
+            format!("{start} type='terminate' condition='see-other-uri'><uri>https://b.example/</uri></body>");
         assert_eq!(write("", said), expected);
         assert_eq!(refusal("bad-request"), format!("{start} type='terminate' condition='bad-request'/>"));
     }

@@ -16,7 +16,9 @@ struct Test {
 }
 
 fn request(rid: u64, attributes: &str, content: &str) -> body::Request {
-    let text = format!("<body xmlns='http://jabber.org/protocol/httpbind' xmlns:xmpp='urn:xmpp:xbosh' rid='{rid}'{attributes}>{content}</body>");
+    let text = format!(
+        "<body xmlns='http://jabber.org/protocol/httpbind' xmlns:xmpp='urn:xmpp:xbosh' rid='{rid}'{attributes}>{content}</body>"
+    );
     body::read(text.into()).unwrap()
 }
 
@@ -219,7 +221,8 @@ fn a_pause_answers_all_and_gives_time_xep0124_10() {
 fn the_client_ends_the_session_xep0124_13() {
     let test = Test::new("");
     let mut hanging = test.hangs(request(101, "", ""));
-    let mut last = test.hangs(request(102, " type='terminate'", "<presence xmlns='jabber:client' type='unavailable'/>"));
+    let mut last =
+        test.hangs(request(102, " type='terminate'", "<presence xmlns='jabber:client' type='unavailable'/>"));
     assert!(test.input().ends_with("/><close xmlns='urn:ietf:params:xml:ns:xmpp-framing'/>"));
     assert!(taken(&mut hanging).is_some());
     test.say("<close xmlns='urn:ietf:params:xml:ns:xmpp-framing'/>");

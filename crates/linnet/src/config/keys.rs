@@ -298,6 +298,23 @@ pub(crate) const KEYS: &[Key] = &[
         "After how long a stream is closed on which nothing happens.",
     ),
     key("federation", "stanza_size", "bytes", "`524288`", "Largest stanza of another server."),
+    key(
+        "relays",
+        "services",
+        "list of URIs",
+        "`[]`",
+        "STUN and TURN services that clients are told of for calls (XEP-0215), such as \
+         `turn:relay.example.org:3478?transport=udp`.",
+    ),
+    key(
+        "relays",
+        "secret",
+        "text",
+        "none",
+        "What the TURN services share with this server (`static-auth-secret` of coturn), so that it can make credentials \
+         that are good for some hours. The file with it is for the server's user only.",
+    ),
+    key("relays", "credential_hours", "hours", "`12`", "How long credentials are good for."),
     key("push", "message_count", "true or false", "`true`", "Whether app servers are told how many messages wait."),
     key(
         "push",

@@ -6,6 +6,7 @@ mod federation;
 pub(crate) mod keys;
 mod place;
 mod reader;
+mod relays;
 mod web;
 
 pub(crate) use federation::Federation;
@@ -69,6 +70,8 @@ pub(crate) struct Config {
     pub(crate) public_addresses: Vec<IpAddr>,
     /// What accounts may keep as files.
     pub(crate) files: Files,
+    /// Relays for calls that clients are told of.
+    pub(crate) relays: kernel::Relays,
     /// Where files are kept instead of the data directory.
     pub(crate) s3: Option<S3>,
     /// What is logged.
@@ -160,6 +163,7 @@ impl Config {
             xmpp: web::xmpp(&reader.section("http")?)?,
             public_addresses: web::public_addresses(&reader.section("http")?)?,
             files: web::files(&reader.section("files")?)?,
+            relays: relays::relays(&reader.section("relays")?)?,
             s3: web::s3(&reader.section("s3")?)?,
             log,
             log_json,

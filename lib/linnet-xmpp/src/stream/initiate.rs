@@ -2,11 +2,11 @@
 
 use super::{
     END, Secured, StreamCondition, StreamError,
+    framing::{Framing, frames::Sender},
     header::{self, Reply, Version},
     inline::{Inline, Welcome},
-    managed::{Notice, Outcome, Resumption},
-    framing::{Framing, frames::Sender},
     input::{Input, Piece, Refused},
+    managed::{Notice, Outcome, Resumption},
     steps::{self, Bits, InitiateLogin, InitiateStep, Progress, Then},
 };
 use crate::{

@@ -211,12 +211,10 @@ impl Accept {
 
     fn piece(&mut self, piece: Piece) -> Option<Output> {
         match piece {
-            Piece::Element(bytes) => {
-                match Document::parse(bytes, self.scope.as_deref().unwrap_or_else(|| &USUAL)) {
-                    Ok(element) => return self.element(element),
-                    Err(error) => self.fail(error.into()),
-                }
-            }
+            Piece::Element(bytes) => match Document::parse(bytes, self.scope.as_deref().unwrap_or_else(|| &USUAL)) {
+                Ok(element) => return self.element(element),
+                Err(error) => self.fail(error.into()),
+            },
             Piece::Message(bytes) => return self.message(bytes),
             // XEP-0388 §2.4.
             Piece::Whitespace if self.is_busy() => self.disturbed(),

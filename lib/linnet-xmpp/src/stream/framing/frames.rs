@@ -117,15 +117,7 @@ struct Head {
 impl Frames {
     /// For frames of this sender; `limit`: bytes of the largest message.
     pub fn new(limit: usize, sender: Sender) -> Frames {
-        Frames {
-            limit,
-            sender,
-            is_fragmented: false,
-            frame: None,
-            message: Vec::new(),
-            wire: Vec::new(),
-            read: 0,
-        }
+        Frames { limit, sender, is_fragmented: false, frame: None, message: Vec::new(), wire: Vec::new(), read: 0 }
     }
 
     /// Sets the largest message, in bytes.

@@ -4,7 +4,8 @@ use super::*;
 use crate::stream::framing::frames::{self, Frames, Message, Sender};
 
 const OPEN: &str = "<open xmlns='urn:ietf:params:xml:ns:xmpp-framing' to='capulet.example' version='1.0'/>";
-const AUTH: &str = "<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='PLAIN'>AGp1bGlldAByMG0zMG15cjBtMzA=</auth>";
+const AUTH: &str =
+    "<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='PLAIN'>AGp1bGlldAByMG0zMG15cjBtMzA=</auth>";
 const BIND: &str = "<iq xmlns='jabber:client' type='set' id='b'><bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'><resource>balcony</resource></bind></iq>";
 const CLOSE: &str = "<close xmlns='urn:ietf:params:xml:ns:xmpp-framing'/>";
 
@@ -76,7 +77,8 @@ fn a_document_of_its_own_may_have_a_declaration() {
 #[test]
 fn what_is_no_message_of_a_stream_ends_it() {
     use StreamCondition::*;
-    let header = "<stream:stream to='capulet.example' xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams'>";
+    let header =
+        "<stream:stream to='capulet.example' xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams'>";
     let cases = [
         (header, InvalidNamespace),
         ("<open xmlns='jabber:client'/>", InvalidNamespace),
@@ -105,7 +107,9 @@ fn what_is_no_message_of_a_stream_ends_it() {
 
 #[test]
 fn errors_before_the_stream_come_behind_our_header_rfc7395_3_5() {
-    for text in ["<presence xmlns='jabber:client'/>", "<open xmlns='urn:ietf:params:xml:ns:xmpp-framing' version='1.0'/>"] {
+    for text in
+        ["<presence xmlns='jabber:client'/>", "<open xmlns='urn:ietf:params:xml:ns:xmpp-framing' version='1.0'/>"]
+    {
         let mut server = server();
         let answer = say(&mut server, text);
         assert_eq!((answer.len(), answer[0].starts_with("<open "), &*answer[2]), (4, true, CLOSE), "{answer:?}");

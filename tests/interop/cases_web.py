@@ -1,0 +1,180 @@
+"""Clients that come over the web: three libraries in Node over WebSocket and BOSH, directly and through nginx.
+
+What each library has, as tried here (a dash: the library lacks it):
+
+| library            | WebSocket | BOSH | SASL 2, Bind 2 | resumption |
+| ------------------ | --------- | ---- | -------------- | ---------- |
+| @xmpp/client 0.14  | yes       | -    | yes            | yes        |
+| strophe.js 5.0     | yes       | yes  | -              | not tried  |
+| stanza 12.22       | yes       | yes  | -              | not tried  |
+"""
+
+import asyncio
+import json
+import os
+import shutil
+import ssl
+import subprocess
+import urllib.request
+from pathlib import Path
+
+from cases_files import slot
+from cases_node import PACKAGES
+from runner import Skipped, case
+from server import DOMAIN, free_ports
+
+TEXT = "Hello & wëlcome 🎉"
+
+
+async def talk(scene, library, url):
+    """Lets a library do everything in web.mjs; what it reports."""
+    if not shutil.which("node") or not (PACKAGES / "node_modules" / library).is_dir():
+        raise Skipped(f"node or {library} is not installed")
+    jid = await scene.account("web")
+    environment = {
+        **os.environ,
+        "NODE_PACKAGES": str(PACKAGES),
+        "XMPP_PASSWORD": scene.password(jid),
+        # The certificate of the server under test is its own.
+        "NODE_TLS_REJECT_UNAUTHORIZED": "0",
+        "NODE_NO_WARNINGS": "1",
+    }
+    process = await asyncio.create_subprocess_exec(
+        "node",
+        str(Path(__file__).with_name("node") / "web.mjs"),
+        library,
+        url,
+        DOMAIN,
+        jid.split("@")[0],
+        env=environment,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    try:
+        out, errors = await asyncio.wait_for(process.communicate(), 20)
+    except asyncio.TimeoutError:
+        process.kill()
+        raise AssertionError("the program did not end") from None
+    assert process.returncode == 0, errors.decode()[-2000:] or process.returncode
+    # Strophe talks on standard output as well.
+    report = json.loads(out.decode().splitlines()[-1])
+    assert report["jid"].startswith(f"{jid}/"), report
+    assert report["roster"] == [f"friend@{DOMAIN}"], report
+    assert report["chat"] == TEXT, report
+    assert report["archive"] == 1, report
+    return report
+
+
+def secure(scene, scheme, path):
+    return f"{scheme}://localhost:{scene.server.https_port}{path}"
+
+
+@case(once=True, needs="web")
+async def xmpp_js_over_websocket(scene):
+    report = await talk(scene, "@xmpp/client", secure(scene, "wss", "/xmpp-websocket"))
+    assert report["sm"] and report["resumed"] == report["jid"], report
+
+
+@case(once=True, needs="web")
+async def strophe_over_websocket(scene):
+    await talk(scene, "strophe.js", secure(scene, "wss", "/ws"))
+
+
+@case(once=True, needs="web")
+async def strophe_over_bosh(scene):
+    await talk(scene, "strophe.js", secure(scene, "https", "/http-bind"))
+
+
+@case(once=True, needs="web")
+async def stanza_over_websocket(scene):
+    report = await talk(scene, "stanza", secure(scene, "wss", "/xmpp-websocket"))
+    assert report["sm"], report
+
+
+@case(once=True, needs="web")
+async def stanza_over_bosh(scene):
+    await talk(scene, "stanza", secure(scene, "https", "/http-bind"))
+
+
+@case(once=True, needs="web")
+async def the_ways_in_are_found(scene):
+    context = ssl.create_default_context()
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+
+    def fetch(path):
+        with urllib.request.urlopen(secure(scene, "https", path), context=context, timeout=5) as answer:
+            return answer.headers, answer.read().decode()
+
+    headers, xrd = await asyncio.to_thread(fetch, "/.well-known/host-meta")
+    assert headers["Access-Control-Allow-Origin"] == "*" and "urn:xmpp:alt-connections:xbosh" in xrd, xrd
+    _, jrd = await asyncio.to_thread(fetch, "/.well-known/host-meta.json")
+    links = {link["rel"].rsplit(":", 1)[1]: link["href"] for link in json.loads(jrd)["links"]}
+    await talk(scene, "@xmpp/client", links["websocket"])
+
+
+NGINX = """
+daemon off; error_log {dir}/error.log; pid {dir}/nginx.pid; worker_processes 1;
+events {{ }}
+http {{
+    access_log off; client_body_temp_path {dir}; proxy_temp_path {dir};
+    fastcgi_temp_path {dir}; uwsgi_temp_path {dir}; scgi_temp_path {dir};
+    map $http_upgrade $connection_upgrade {{ default upgrade; '' ''; }}
+    server {{
+        listen 127.0.0.1:{port} ssl;
+        ssl_certificate {data}/certificate.pem; ssl_certificate_key {data}/certificate.key;
+        client_max_body_size 0;
+        location / {{
+            proxy_pass http://127.0.0.1:{http};
+            proxy_http_version 1.1; proxy_buffering off; proxy_request_buffering off;
+            proxy_set_header Host $host; proxy_set_header Upgrade $http_upgrade;
+            proxy_set_header Connection $connection_upgrade;
+            proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;
+            proxy_set_header X-Forwarded-Proto $scheme;
+        }}
+    }}
+}}
+"""
+
+
+@case(once=True, needs="web", timeout=60.0)
+async def through_nginx(scene):
+    """The configuration in README.md: WebSocket, BOSH, and the ports of uploads."""
+    program = shutil.which("nginx") or shutil.which("/usr/sbin/nginx")
+    if not program:
+        raise Skipped("nginx is not installed")
+    folder = scene.server.dir / "nginx"
+    folder.mkdir(exist_ok=True)
+    (port,) = free_ports(1)
+    text = NGINX.format(dir=folder, port=port, http=scene.server.http_port, data=scene.server.dir / "data")
+    (folder / "nginx.conf").write_text(text)
+    process = subprocess.Popen([program, "-e", folder / "error.log", "-c", folder / "nginx.conf"], stderr=subprocess.DEVNULL)
+    try:
+        for _ in range(100):
+            if scene.server._accepts(port):
+                break
+            await asyncio.sleep(0.05)
+        base = f"localhost:{port}"
+        await talk(scene, "@xmpp/client", f"wss://{base}/xmpp-websocket")
+        await talk(scene, "strophe.js", f"wss://{base}/ws")
+        await talk(scene, "strophe.js", f"https://{base}/http-bind")
+        await upload(scene, base)
+    finally:
+        process.terminate()
+        process.wait(5)
+
+
+async def upload(scene, base):
+    """A slot's file goes up and comes down through the proxy."""
+    person = await scene.person("uploader")
+    put_url, slot_headers, get_url = await slot(person, "a.txt", 5, "text/plain")
+    context = ssl.create_default_context()
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    through = [f"https://{base}/{url.split('/', 3)[3]}" for url in (put_url, get_url)]
+
+    def send_and_fetch():
+        headers = {"Content-Type": "text/plain", **dict(slot_headers)}
+        put = urllib.request.Request(through[0], b"hello", headers, method="PUT")
+        assert urllib.request.urlopen(put, context=context, timeout=5).status == 201
+        return urllib.request.urlopen(through[1], context=context, timeout=5).read()
+
+    assert await asyncio.to_thread(send_and_fetch) == b"hello"
