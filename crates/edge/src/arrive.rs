@@ -9,10 +9,7 @@ use crate::{
     socket::Socket,
     tls::{Inside, Protocol, protocol},
 };
-use linnet_xmpp::{
-    ns,
-    stream::Framing,
-};
+use linnet_xmpp::{ns, stream::Framing};
 use std::{io, net::IpAddr, sync::Arc, time::Instant};
 use tokio::{io::AsyncBufReadExt, net::TcpStream, time::timeout};
 use tokio_rustls::server::TlsStream;
