@@ -47,8 +47,18 @@ async fn members(server: &Server, circle: &str) -> Vec<(String, String)> {
 
 const ALL: &[&str] = &["romeo@example.com", "juliet@example.com", "tybalt@example.com", "nurse@example.com"];
 
+/// Whether an account has a bookmark of the room of the circle, in the node and in the list of old.
+async fn has_bookmark(server: &Server, account: &str) -> bool {
+    let rows = server.store.map_rows(MapTable("bookmarks"), account, None, usize::MAX).await.unwrap();
+    let count = rows.iter().filter(|row| row.value.windows(14).any(|part| part == b"name='Verona' ")).count();
+    assert!(count == 0 || count == 2, "{account}: {count}");
+    count == 2
+}
+
 /// Everybody has those in his roster who are in the circle with him, and nobody else.
 async fn assert_in_step(server: &Server, circle: &str, what: &str) {
+    let report = command(server, "circle show", &[("circle", &[circle])]).await;
+    let has_room = report.is_ok_and(|report| report.text.contains("a@chat.example"));
     let members = members(server, circle).await;
     assert!(members.iter().all(|(_, state)| state == "in step"), "{what}: {members:?}");
     for account in ALL {
@@ -56,6 +66,7 @@ async fn assert_in_step(server: &Server, circle: &str, what: &str) {
         let fellows = members.iter().map(|(member, _)| member.clone()).filter(|member| is_in && member != account);
         let wanted: BTreeMap<_, _> = fellows.map(|member| (member, vec![circle.to_owned()])).collect();
         assert_eq!(contacts(server, account).await, wanted, "{what}: {account}");
+        assert_eq!(has_bookmark(server, account).await, is_in && has_room, "{what}: {account}");
     }
 }
 
@@ -68,11 +79,12 @@ async fn with_accounts(faulty: &Faulty, seed: u64) -> Server {
     server
 }
 
-/// Adds three, takes one out, adds another one and renames: with a fault somewhere on the way.
+/// Adds three, takes one out, gives a group chat and adds another one: with a fault somewhere on the way.
 async fn play(server: &Server) {
     // Whatever fails, the next one may still go on: what is asked afterwards is whether rosters follow circles.
     let _ = command(server, "circle add", &[("circle", &["Verona"]), ("accountjids", &ALL[..3])]).await;
     let _ = command(server, "circle take", &[("circle", &["Verona"]), ("accountjids", &ALL[..1])]).await;
+    let _ = command(server, "circle room", &[("circle", &["Verona"]), ("room", &["a@chat.example"])]).await;
     let _ = command(server, "circle add", &[("circle", &["Verona"]), ("accountjids", &ALL[3..])]).await;
 }
 

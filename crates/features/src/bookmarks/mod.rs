@@ -15,7 +15,7 @@ use document::Kept;
 use kernel::{Account, Feature, Hook, Turn, hooks::Xep};
 use linnet_xeps::{
     Payload,
-    bookmarks::{Change as Difference, Storage, merge},
+    bookmarks::{Bookmark, Change as Difference, Storage, merge},
     notify::Notify,
     ns,
     pubsub::Item,
@@ -50,6 +50,37 @@ pub(crate) fn notify<'a>(account: &'a Account, chat: &Jid) -> Option<&'a Notify>
 
 fn latest(turn: &Turn<'_>) -> Bookmarks {
     turn.latest::<Bookmarks>().map(|known| Bookmarks::clone(&known)).unwrap_or_default()
+}
+
+/// The bookmark of a room, as the turn leaves it.
+pub(crate) fn of_room(turn: &Turn<'_>, room: &Jid) -> Option<Bookmark> {
+    latest(turn).bookmarks().into_iter().find(|bookmark| bookmark.room == *room)
+}
+
+/// Publishes bookmarks in the account's name, and retracts those of rooms, as its clients would.
+///
+/// # Errors
+/// There are too many.
+pub(crate) fn change(turn: &mut Turn<'_>, publish: Vec<Bookmark>, gone: &[Jid]) -> Result<(), StanzaError> {
+    let mut after = latest(turn);
+    let publish: Vec<Kept> = publish.into_iter().map(|bookmark| after.renewed(bookmark)).collect();
+    let ids: Vec<String> = gone.iter().flat_map(|room| after.ids_of(room)).collect();
+    after.remove(|kept| ids.contains(&kept.id));
+    publish.iter().cloned().for_each(|kept| after.put(kept));
+    after.check()?;
+    if !ids.is_empty() {
+        pubsub::remove(turn, ns::BOOKMARKS, &ids);
+    }
+    for kept in &publish {
+        let item = Item::new(kept.id.clone(), kept.bookmark.to_item());
+        pubsub::store(turn, ns::BOOKMARKS, &item, of_node(ns::BOOKMARKS))?;
+    }
+    if let Some(node) = pubsub::Nodes::latest(turn).get(ns::BOOKMARKS) {
+        after.trim(node.capacity());
+    }
+    let list = after.list();
+    turn.set(after);
+    write_list(turn, &list)
 }
 
 /// The list of all bookmarks, as XEP-0048 has it.

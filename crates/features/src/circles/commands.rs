@@ -15,9 +15,9 @@ use linnet_xmpp::Jid;
 use std::{collections::BTreeMap, sync::Arc};
 use store::{Condition, Outcome};
 
-const CIRCLE: Argument =
+pub(super) const CIRCLE: Argument =
     Argument { name: "circle", label: "Name of the circle", kind: ArgumentKind::Text, required: true };
-const DOMAIN: Argument = Argument {
+pub(super) const DOMAIN: Argument = Argument {
     name: "domain",
     label: "Domain of the circle, if it is not the main one",
     kind: ArgumentKind::Text,
@@ -98,13 +98,13 @@ pub(super) static LIST: Command = Command {
 pub(super) static SHOW: Command = Command {
     node: "https://linnet.im/commands#circle-show",
     name: "circle show",
-    help: "List the members of a circle, and whether their rosters are in step with it.",
+    help: "List the members of a circle, whether they are in step with it, and its group chats.",
     arguments: &[CIRCLE, DOMAIN],
     run: |call| Box::pin(async move { show(&call).await }),
 };
 
 /// The domain that a call is about.
-fn domain(call: &Call) -> Result<&str, CommandError> {
+pub(super) fn domain(call: &Call) -> Result<&str, CommandError> {
     let given = call.values.get("domain").and_then(|values| values.first()).filter(|domain| !domain.is_empty());
     let domains = &call.kernel.settings.domains;
     match given {
@@ -120,14 +120,14 @@ fn domain(call: &Call) -> Result<&str, CommandError> {
 }
 
 /// A circle that a call is about.
-fn found(held: &Held, call: &Call) -> Result<(u64, Circle), CommandError> {
+pub(super) fn found(held: &Held, call: &Call) -> Result<(u64, Circle), CommandError> {
     let name = call.text("circle")?;
     let missing = || CommandError::NotFound(format!("there is no circle '{name}' at {}", held.domain));
     held.named(name).map(|(id, circle)| (id, circle.clone())).ok_or_else(missing)
 }
 
 /// A name that a call gives.
-fn name<'a>(call: &'a Call, argument: &str) -> Result<&'a str, CommandError> {
+pub(super) fn name<'a>(call: &'a Call, argument: &str) -> Result<&'a str, CommandError> {
     let wrong = || CommandError::BadInput(format!("a name is one line of at most {} bytes", limits::NAME));
     record::name(call.text(argument)?).ok_or_else(wrong)
 }
@@ -255,7 +255,7 @@ fn said(accounts: &[Jid]) -> String {
 }
 
 /// Does the work that a change has caused, and says how far that came.
-async fn finish(kernel: &Arc<Kernel>, held: Held, text: String) -> Result<Report, CommandError> {
+pub(super) async fn finish(kernel: &Arc<Kernel>, held: Held, text: String) -> Result<Report, CommandError> {
     let domain = held.domain.clone();
     drop(held);
     if let Err(error) = work::all(kernel, &domain).await {
@@ -316,10 +316,14 @@ async fn show(call: &Call) -> Result<Report, CommandError> {
     let row = |account: &Jid, name: &str| vec![account.to_string(), name.to_owned(), state(account)];
     let rows: Vec<_> = circle.members.iter().map(|(account, name)| row(account, name)).collect();
     let columns = ["accountjid", "name", "state"].map(String::from).to_vec();
-    let text = match rows.len() {
+    let mut text = match rows.len() {
         0 => format!("Nobody is in '{}' yet.", circle.name),
         1 => "1 member.".into(),
         count => format!("{count} members."),
     };
+    if !circle.rooms.is_empty() {
+        let rooms: Vec<_> = circle.rooms.iter().map(|(jid, room)| format!("{jid} ({})", room.name)).collect();
+        text.push_str(&format!(" Group chats: {}.", rooms.join(", ")));
+    }
     Ok(Report { text, columns, rows })
 }

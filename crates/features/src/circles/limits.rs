@@ -9,6 +9,8 @@ pub(super) const CIRCLES: usize = 500;
 pub(super) const MEMBERS: usize = 500;
 /// Circles that one account is in: each is a group in rosters.
 pub(super) const CIRCLES_OF_ONE: usize = 32;
+/// Group chats of one circle: clients join all of them when they start.
+pub(super) const ROOMS: usize = 20;
 /// Bytes of a circle's or a member's name, which stand in every member's roster.
 pub(super) const NAME: usize = 200;
 /// Contacts that are changed in one turn: with their pushes a fraction of a batch, so that it delays nobody.

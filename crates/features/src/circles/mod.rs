@@ -1,11 +1,14 @@
 //! Circles: groups of accounts that administrators manage, as families, teams and clubs use them. Members see each other
-//! in their rosters and are subscribed to each other without asking.
+//! in their rosters, are subscribed to each other without asking, and share group chats that are bookmarked for them.
 //!
-//! `registry` holds what administrators have said, `gift` says what that makes of a contact, `work` brings the rosters of
-//! members in step with it, account by account; `commands` is what administrators can do.
+//! `registry` holds what administrators have said, `gift` says what that makes of a contact, `bookmarked` does the same for
+//! bookmarks, `work` brings members in step with it, account by account; `commands` and `chats` are what administrators can
+//! do.
 //!
 //! Not done: circles with members at other servers or other domains, and circles in circles.
 
+mod bookmarked;
+mod chats;
 mod commands;
 mod gift;
 mod leave;
@@ -36,6 +39,8 @@ pub static FEATURE: Feature = Feature {
         Hook::Command(&commands::TAKE),
         Hook::Command(&commands::LIST),
         Hook::Command(&commands::SHOW),
+        Hook::Command(&chats::ROOM),
+        Hook::Command(&chats::UNROOM),
         Hook::Job(Job { name: "circles", every: limits::AGAIN, step: work::job }),
     ],
 };

@@ -1,9 +1,9 @@
-//! Brings rosters in step with circles, one account after the other. Whose roster is not stands in a table, and goes from
-//! it in the transaction that changes the roster; so whatever breaks off goes on later, and what is done twice is done
+//! Brings rosters and bookmarks in step with circles, one account after the other. Who is not in step stands in a table, and
+//! goes from it in the transaction that changes the roster; so whatever breaks off goes on later, and what is done twice is done
 //! once. A command does its work at once; the job does what was left.
 
 use super::{
-    gift,
+    bookmarked, gift,
     limits::{CONTACTS_OF_A_TURN, TURNS},
     record::{self, WORK},
     registry::{self, Fellow},
@@ -83,7 +83,8 @@ async fn step(kernel: &Arc<Kernel>, domain: &str, pass: &mut Pass) -> Result<Ste
 /// left that can be brought in step.
 async fn turn(kernel: &Arc<Kernel>, domain: &str, account: &Jid, was_full: bool) -> Result<bool, StoreError> {
     let held = registry::hold(kernel, domain).await?;
-    let fellows = held.fellows(account);
+    let (fellows, rooms) = (held.fellows(account), held.rooms(account));
+    let bookmarked = bookmarked::given(kernel, account).await?;
     let owner = kernel.owner(account).await?;
     let Some(mut differing) = differing(&owner.lock(), &fellows) else {
         kernel.apply(Vec::new(), vec![record::done(domain, account.as_str())]).await?;
@@ -101,6 +102,10 @@ async fn turn(kernel: &Arc<Kernel>, domain: &str, account: &Jid, was_full: bool)
     let mut given = Given::default();
     kernel.act(&owner, false, |turn| {
         given = give(turn, &fellows, &differing);
+        if is_last && let Err(error) = bookmarked::settle(turn, &rooms, &bookmarked) {
+            tracing::warn!(%account, %error, "a bookmark of a circle finds no room");
+            given.is_full = true;
+        }
         match (is_last, given.is_full) {
             (true, false) => turn.write(record::done(domain, account.as_str())),
             // It is tried again with each pass, and comes behind all others once.
@@ -142,7 +147,7 @@ fn seen_from(kernel: &Kernel, fellow: &Jid, account: &Jid) -> State {
 struct Given {
     /// Who has to show his sessions now.
     shows: Vec<Jid>,
-    /// Somebody had no room in the roster.
+    /// Somebody had no room in the roster, or a bookmark had none.
     is_full: bool,
 }
 
