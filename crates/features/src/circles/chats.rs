@@ -2,9 +2,7 @@
 
 use super::{
     commands::{CIRCLE, DOMAIN, domain, finish, found, name},
-    limits,
-    record::Room,
-    registry,
+    limits, registry,
 };
 use kernel::command::{Argument, ArgumentKind, Call, Command, CommandError, Report};
 use linnet_xmpp::Jid;
@@ -58,7 +56,7 @@ async fn room(call: &Call) -> Result<Report, CommandError> {
     let address = address(call)?;
     let is_full = circle.rooms.len() >= limits::ROOMS;
     match (circle.rooms.get_mut(&address), called) {
-        (Some(known), Some(called)) => known.name = called.into(),
+        (Some(known), Some(called)) => *known = called.into(),
         (Some(_), None) => {
             return Err(CommandError::Exists(format!("'{}' has the group chat {address} already", circle.name)));
         }
@@ -67,7 +65,7 @@ async fn room(call: &Call) -> Result<Report, CommandError> {
         }
         (None, called) => {
             let name = called.map_or_else(|| circle.name.clone(), Into::into);
-            circle.rooms.insert(address.clone(), Room { name, is_own: false });
+            circle.rooms.insert(address.clone(), name);
         }
     }
     let text = format!("'{}' has the group chat {address}.", circle.name);

@@ -322,7 +322,7 @@ async fn show(call: &Call) -> Result<Report, CommandError> {
         count => format!("{count} members."),
     };
     if !circle.rooms.is_empty() {
-        let rooms: Vec<_> = circle.rooms.iter().map(|(jid, room)| format!("{jid} ({})", room.name)).collect();
+        let rooms: Vec<_> = circle.rooms.iter().map(|(jid, name)| format!("{jid} ({name})")).collect();
         text.push_str(&format!(" Group chats: {}.", rooms.join(", ")));
     }
     Ok(Report { text, columns, rows })

@@ -1,5 +1,5 @@
-//! What is stored of circles, all of it at their domain: a row for each circle, and a row for each account, and each room
-//! that a circle made, that is not in step with them.
+//! What is stored of circles, all of it at their domain: a row for each circle, and a row for each account that is not in
+//! step with them.
 
 use super::limits;
 use crate::codec::{Decoder, Encoder};
@@ -9,7 +9,7 @@ use store::{MapRow, MapTable, Write};
 
 /// Circles by id.
 pub(super) const CIRCLES: MapTable = MapTable("circles");
-/// Accounts and rooms that have to be brought in step, by address. One byte: whether it was tried, and there was no room.
+/// Accounts that have to be brought in step, by address. One byte: whether it was tried, and there was no room.
 pub(super) const WORK: MapTable = MapTable("circle-work");
 
 /// A circle.
@@ -19,17 +19,8 @@ pub(super) struct Circle {
     pub(super) name: Box<str>,
     /// Who is in it, and what each is called.
     pub(super) members: BTreeMap<Jid, Box<str>>,
-    /// The group chats that they share.
-    pub(super) rooms: BTreeMap<Jid, Room>,
-}
-
-/// A group chat of a circle.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Room {
-    /// What it is called in bookmarks.
-    pub(super) name: Box<str>,
-    /// The circle has made it, and says who is a member of it.
-    pub(super) is_own: bool,
+    /// The group chats that they share, and what each is called in bookmarks.
+    pub(super) rooms: BTreeMap<Jid, Box<str>>,
 }
 
 const VERSION: u8 = 1;
@@ -39,18 +30,9 @@ impl Circle {
         let encoder = Encoder::default().byte(VERSION).text(&self.name).number(self.members.len() as u64);
         let encoder = self.members.iter().fold(encoder, |encoder, (jid, name)| encoder.text(jid.as_str()).text(name));
         let encoder = encoder.number(self.rooms.len() as u64);
-        let encoder = self
-            .rooms
-            .iter()
-            .fold(encoder, |encoder, (jid, room)| encoder.text(jid.as_str()).text(&room.name).byte(room.is_own.into()));
+        let encoder = self.rooms.iter().fold(encoder, |encoder, (jid, name)| encoder.text(jid.as_str()).text(name));
         let (owner, key) = (domain.into(), key(id));
         Write::MapPut { table: CIRCLES, owner, key, second: None, value: encoder.finish() }
-    }
-
-    /// Who has to follow when it changes: its members, and the rooms that it made.
-    pub(super) fn touches(&self) -> impl Iterator<Item = &Jid> {
-        let own = self.rooms.iter().filter(|(_, room)| room.is_own).map(|(jid, _)| jid);
-        self.members.keys().chain(own)
     }
 
     pub(super) fn remove(domain: &str, id: u64) -> Write {
@@ -70,9 +52,9 @@ impl Circle {
             members.insert(Jid::parse(value.text()?).ok()?, value.text()?.into());
         }
         let mut rooms = BTreeMap::new();
-        for _ in 0..value.number()? {
-            let room = Jid::parse(value.text()?).ok()?;
-            rooms.insert(room, Room { name: value.text()?.into(), is_own: value.byte()? != 0 });
+        // The first circles had none, and said nothing of them.
+        for _ in 0..value.number().unwrap_or_default() {
+            rooms.insert(Jid::parse(value.text()?).ok()?, value.text()?.into());
         }
         Some((id, Circle { name, members, rooms }))
     }
@@ -89,7 +71,7 @@ pub(super) fn name(text: &str) -> Option<&str> {
     is_name.then_some(text)
 }
 
-/// An account or a room has to be brought in step.
+/// An account has to be brought in step.
 pub(super) fn work(domain: &str, account: &Jid, was_full: bool) -> Write {
     let value = Encoder::default().byte(was_full.into()).finish();
     Write::MapPut { table: WORK, owner: domain.into(), key: account.bare_str().into(), second: None, value }
@@ -112,8 +94,7 @@ mod tests {
     #[test]
     fn a_circle_is_read_as_it_was_written() {
         let members = ["romeo", "juliet"].map(|name| (Jid::parse(&format!("{name}@b")).unwrap(), name.into()));
-        let room = Room { name: "Balcony".into(), is_own: true };
-        let rooms = [(Jid::parse("balcony@rooms.b").unwrap(), room)].into();
+        let rooms = [(Jid::parse("balcony@rooms.b").unwrap(), "Balcony".into())].into();
         let circle = Circle { name: "Verona".into(), members: members.into(), rooms };
         let Write::MapPut { key, value, .. } = circle.put("b", 0xab) else { panic!("a row") };
         let row = MapRow { key, sequence: 1, second: None, value };

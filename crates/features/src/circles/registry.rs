@@ -94,19 +94,13 @@ impl Held {
     /// The names of the rooms that an account shares by circles.
     pub(super) fn rooms(&self, account: &Jid) -> BTreeMap<Jid, Box<str>> {
         let mut rooms = BTreeMap::new();
-        for (jid, room) in self.of(account).flat_map(|(_, circle)| &circle.rooms) {
-            rooms.entry(jid.clone()).or_insert_with(|| room.name.clone());
+        for (jid, name) in self.of(account).flat_map(|(_, circle)| &circle.rooms) {
+            rooms.entry(jid.clone()).or_insert_with(|| name.clone());
         }
         rooms
     }
 
-    /// Who is a member of a room because of the circle that has made it; `None` where there is no such circle.
-    pub(super) fn members_of(&self, room: &Jid) -> Option<BTreeSet<Jid>> {
-        let has_made = |circle: &&Circle| circle.rooms.get(room).is_some_and(|room| room.is_own);
-        self.circles().values().find(has_made).map(|circle| circle.members.keys().cloned().collect())
-    }
-
-    /// Changes a circle, or removes it, and notes that all who are in it, before or after, have to follow, and its rooms.
+    /// Changes a circle, or removes it, and notes that all who are in it, before or after, have to follow.
     pub(super) async fn change(
         &mut self,
         kernel: &Kernel,
@@ -119,7 +113,7 @@ impl Held {
             None => Circle::remove(&self.domain, id),
         }];
         let both = self.circles().get(&id).into_iter().chain(&circle);
-        let touched: BTreeSet<&Jid> = both.flat_map(Circle::touches).collect();
+        let touched: BTreeSet<&Jid> = both.flat_map(|circle| circle.members.keys()).collect();
         writes.extend(touched.into_iter().map(|account| record::work(&self.domain, account, false)));
         let outcome = kernel.apply(conditions, writes).await;
         match outcome {
@@ -143,7 +137,7 @@ impl Held {
             let mut circle = circle.clone();
             circle.members.remove(account);
             writes.push(circle.put(&self.domain, id));
-            writes.extend(circle.touches().map(|fellow| record::work(&self.domain, fellow, false)));
+            writes.extend(circle.members.keys().map(|fellow| record::work(&self.domain, fellow, false)));
         }
         writes
     }
