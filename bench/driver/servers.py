@@ -154,7 +154,7 @@ class Prosody(Server):
     """Generational collector, epoll, limits and s2s off: its best configuration that we know of."""
 
     name = "prosody"
-    lacks = ("login again",)
+    lacks = ("login again", "large archive")
 
     def __init__(self, certificate, key, peers):
         super().__init__(certificate, key)
@@ -213,7 +213,7 @@ class Ejabberd(Server):
     """Mnesia for accounts and rosters, archive on SQLite in WAL mode, no shapers, no busy waiting."""
 
     name = "ejabberd"
-    lacks = ("login again",)
+    lacks = ("login again", "large archive")
 
     def __init__(self, certificate, key, peers):
         super().__init__(certificate, key)

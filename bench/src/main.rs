@@ -3,6 +3,7 @@
 //! `bench/run` starts the servers, calls this program for every scenario and makes the table.
 
 mod figure;
+mod pages;
 mod process;
 mod relay;
 mod scenario;

@@ -63,7 +63,8 @@ fn run(run: Run, variant: &'static str) -> Pending {
     })
 }
 
-struct Pair {
+/// A sender and its receiver, both online.
+pub(super) struct Pair {
     sender: Wire,
     receiver: Wire,
     /// The message, with a number of `ID_DIGITS` from `id_at` on.
@@ -72,7 +73,8 @@ struct Pair {
 }
 
 impl Pair {
-    async fn open(run: &Run, number: usize, tls: bool, stored: bool) -> io::Result<Self> {
+    /// Logs pair number `number` in: the accounts twice that number and the next.
+    pub(super) async fn open(run: &Run, number: usize, tls: bool, stored: bool) -> io::Result<Self> {
         let (sender, receiver) = match &run.subject {
             Subject::Relay(relay) => relay.pair(number).await?,
             Subject::Server(target) => (
@@ -85,6 +87,20 @@ impl Pair {
         let rest = format!("'><body>{}</body>{hint}</message>", "0123456789".repeat(10));
         let message = [head.as_bytes(), &[b'0'; ID_DIGITS], rest.as_bytes()].concat();
         Ok(Self { sender, receiver, message, id_at: head.len() })
+    }
+
+    /// Sends `count` messages, `in_flight` at a time, and leaves when all have arrived.
+    pub(super) async fn send_all(mut self, count: usize, in_flight: usize) -> io::Result<()> {
+        for begin in (0..count).step_by(in_flight) {
+            let burst = in_flight.min(count - begin);
+            for number in begin..begin + burst {
+                self.number(number as u64);
+                self.sender.send(&self.message).await?;
+            }
+            self.receive(burst).await?;
+        }
+        setup::end(self.sender).await?;
+        setup::end(self.receiver).await
     }
 
     /// Keeps `in_flight` messages under way until the gauge says stop; returns how long each took in the window.

@@ -1,8 +1,10 @@
 //! The scenarios: one file each, listed in `ALL`. Adding one is writing its file and its line here.
 
 mod again;
+mod archive;
 mod chat;
 mod idle;
+mod large_archive;
 mod login;
 mod presence;
 
@@ -18,8 +20,15 @@ use crate::session::Target;
 use crate::window::Window;
 
 /// Every scenario, in the order of the table.
-pub(crate) const ALL: &[Scenario] =
-    &[login::SCENARIO, again::SCENARIO, idle::SCENARIO, chat::SCENARIO, presence::SCENARIO];
+pub(crate) const ALL: &[Scenario] = &[
+    login::SCENARIO,
+    again::SCENARIO,
+    idle::SCENARIO,
+    chat::SCENARIO,
+    archive::SCENARIO,
+    large_archive::SCENARIO,
+    presence::SCENARIO,
+];
 
 /// Something to measure, in one or more variants; each variant gets a fresh server process.
 pub(crate) struct Scenario {

@@ -10,6 +10,10 @@ use unicode_normalization::{UnicodeNormalization, char::is_combining_mark};
 /// Words of one search; further ones are not looked at, since what has all of these is rare enough.
 const MAX_WORDS: usize = 32;
 
+/// A word that nobody writes, to be put between texts that are searched as one: no phrase reaches across it. A sign of
+/// private use, because an index takes it for a letter.
+pub const BREAK: char = '\u{e000}';
+
 /// What is looked for in a log.
 #[derive(Debug, Clone)]
 pub struct Search {
@@ -117,12 +121,16 @@ fn is_accent(sign: char) -> bool {
 }
 
 fn is_part_of_word(sign: char) -> bool {
-    if sign.is_ascii() { sign.is_ascii_alphanumeric() } else { sign.is_alphanumeric() || is_combining_mark(sign) }
+    if sign.is_ascii() {
+        sign.is_ascii_alphanumeric()
+    } else {
+        sign.is_alphanumeric() || is_combining_mark(sign) || sign == BREAK
+    }
 }
 
-/// Kana and ideographs.
+/// Kana, ideographs, and the break.
 fn stands_alone(sign: char) -> bool {
-    matches!(sign, '\u{3041}'..='\u{30ff}' | '\u{3400}'..='\u{4dbf}' | '\u{4e00}'..='\u{9fff}' | '\u{f900}'..='\u{faff}'
+    matches!(sign, BREAK | '\u{3041}'..='\u{30ff}' | '\u{3400}'..='\u{4dbf}' | '\u{4e00}'..='\u{9fff}' | '\u{f900}'..='\u{faff}'
         | '\u{20000}'..='\u{3ffff}')
 }
 

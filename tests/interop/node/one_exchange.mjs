@@ -23,6 +23,8 @@ function connect(token, options = {}) {
       ])),
     ...options,
   });
+  // Its own patience is 2 s, which a busy machine may need for a debug build's hashing.
+  entity.timeout = 20_000;
   const seen = { mechanisms: [], inline: [], failures: [], token: null };
   entity.on("send", (element) => {
     if (element.name !== "authenticate") return;

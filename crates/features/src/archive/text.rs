@@ -4,6 +4,7 @@ use super::rules;
 use bytes::Bytes;
 use linnet_xeps::hints::Hints;
 use linnet_xmpp::{Stanza, ns};
+use store::search::BREAK;
 
 /// The bodies in all languages, and subjects. None of what is encrypted, where the body only says so, nor of what will not
 /// stay: an index forgets more slowly.
@@ -15,9 +16,10 @@ pub(super) fn of(body: &Bytes) -> Option<String> {
     }
     let mut text = String::new();
     for node in stanza.children().filter(|node| node.is("body", ns::CLIENT) || node.is("subject", ns::CLIENT)) {
+        if !text.is_empty() {
+            text.push(BREAK);
+        }
         text.push_str(&node.text());
-        // Words of two of them do not stand one after the other: no phrase has this sign, which is no word either.
-        text.push('\n');
     }
     (!text.is_empty()).then_some(text)
 }
@@ -30,9 +32,9 @@ mod tests {
 
     #[test]
     fn what_a_person_can_read() {
-        assert_eq!(of("<body>a &amp; b</body>").as_deref(), Some("a & b\n"));
+        assert_eq!(of("<body>a &amp; b</body>").as_deref(), Some("a & b"));
         let several = "<subject>s</subject><body>one</body><body xml:lang='de'>eins</body><thread>t</thread>";
-        assert_eq!(of(several).as_deref(), Some("s\none\neins\n"));
+        assert_eq!(of(several).as_deref(), Some("s\u{e000}one\u{e000}eins"));
         assert_eq!(of("<x xmlns='urn:example:x'><body>no</body></x>"), None);
         assert_eq!(of("<body>I sent you a secret</body><encrypted xmlns='urn:xmpp:omemo:2'/>"), None);
         assert_eq!(of("<body>a</body><no-permanent-store xmlns='urn:xmpp:hints'/>"), None);

@@ -3,7 +3,7 @@
 use super::{Bench, Case, LOG, LOG_B, account_remove, append, block_on, clear};
 use crate::{
     LogQuery, LogTable, Unindexed, Write,
-    search::{Search, Words, folded},
+    search::{BREAK, Search, Words, folded},
 };
 use bytes::Bytes;
 
@@ -60,6 +60,8 @@ fn words(bench: &Bench<'_>) {
     ] {
         bench.write(vec![append(LOG, &[(A, id, "x", 1)], body)]);
     }
+    assert_eq!(BREAK, '\u{e000}');
+    bench.write(vec![append(LOG, &[(A, 6, "x", 1)], "A subject\u{e000}and a body")]);
     for _ in 0..2 {
         let ids = |words: &str| find(bench, LOG, A, words, query());
         assert_eq!(ids("light"), [1, 5]);
@@ -69,6 +71,10 @@ fn words(bench: &Bench<'_>) {
         assert_eq!(ids("ligh*"), [1, 5]);
         assert_eq!(ids("arger cafe"), [3]);
         assert_eq!(ids("DÉJÀ"), [3]);
+        // Words of both, and no phrase across both.
+        assert_eq!(ids("subject body"), [6]);
+        assert_eq!(ids("\"and a body\""), [6]);
+        assert!(ids("\"subject and\"").is_empty());
         assert!(ids("").is_empty() && ids("?!").is_empty() && ids("*").is_empty());
         // What means something to a search engine means nothing here.
         assert!(ids("light OR sun").is_empty() && ids("NOT light").is_empty());
