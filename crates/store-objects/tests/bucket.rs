@@ -12,7 +12,8 @@ use store_objects::{Objects, S3};
 /// Makes a bucket, with a request that nobody signed.
 fn make(address: &str, bucket: &str) -> Objects {
     let mut socket = TcpStream::connect(address).unwrap();
-    write!(socket, "PUT /{bucket} HTTP/1.1\r\nHost: {address}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n").unwrap();
+    write!(socket, "PUT /{bucket} HTTP/1.1\r\nHost: {address}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+        .unwrap();
     let mut answer = String::new();
     socket.read_to_string(&mut answer).unwrap();
     assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
