@@ -112,7 +112,7 @@ async fn write(mut wire: Wire, number: usize, mut gate: tokio::sync::watch::Rece
         gate.wait_for(|done| done + 2 > burst).await.map_err(io::Error::other)?;
         let messages = (0..BURST).map(|index| {
             let id = (burst * BURST + index) * SENDERS + number;
-            let word = if id % RARE == 0 { WORD } else { "sparrow" };
+            let word = if id.is_multiple_of(RARE) { WORD } else { "sparrow" };
             format!(
                 "<message to='u0@localhost' type='chat' id='m{id}'><body>What number {id} has to say of the {word} in \
                  the old orchard behind the house, and nothing else.</body></message>"

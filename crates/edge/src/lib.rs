@@ -46,6 +46,7 @@ impl Edge {
     /// Serves clients and, with `servers`, other servers on these ports. `steps`: of the stream's negotiation, in the order
     /// in which they are advertised; `router`: what is answered over HTTP beside the streams of `web`. To be called on the
     /// runtime that will serve.
+    #[expect(clippy::too_many_arguments, reason = "called once, in assemble.rs, where each has its name")]
     pub fn start(
         kernel: Arc<Kernel>,
         listeners: Vec<Listener>,
