@@ -5,6 +5,7 @@ mod chat;
 mod idle;
 mod login;
 mod presence;
+mod resets;
 
 use std::io;
 use std::pin::Pin;
@@ -19,7 +20,7 @@ use crate::window::Window;
 
 /// Every scenario, in the order of the table.
 pub(crate) const ALL: &[Scenario] =
-    &[login::SCENARIO, again::SCENARIO, idle::SCENARIO, chat::SCENARIO, presence::SCENARIO];
+    &[login::SCENARIO, again::SCENARIO, idle::SCENARIO, chat::SCENARIO, presence::SCENARIO, resets::SCENARIO];
 
 /// Something to measure, in one or more variants; each variant gets a fresh server process.
 pub(crate) struct Scenario {
