@@ -44,13 +44,10 @@ impl Plan {
         let mut numbers: BTreeMap<String, u64> = BTreeMap::new();
         let mut arguments = std::env::args().skip(1);
         while let Some(argument) = arguments.next() {
-            match argument.strip_prefix("--") {
-                Some(name @ ("rounds" | "kills" | "stops" | "seed")) => {
-                    let value = arguments.next().and_then(|value| value.parse().ok());
-                    numbers.insert(name.to_owned(), value.unwrap_or_else(|| panic!("--{name} needs a number")));
-                }
-                // What cargo hands to every test program.
-                _ => {}
+            // Others are what cargo hands to every test program.
+            if let Some(name @ ("rounds" | "kills" | "stops" | "seed")) = argument.strip_prefix("--") {
+                let value = arguments.next().and_then(|value| value.parse().ok());
+                numbers.insert(name.to_owned(), value.unwrap_or_else(|| panic!("--{name} needs a number")));
             }
         }
         let of = |name: &str, otherwise: u64| numbers.get(name).copied().unwrap_or(otherwise);

@@ -148,7 +148,8 @@ impl Proxy {
         let mut inner = self.inner.lock().expect("nobody panicked");
         inner.lines.retain(|line| !line.is_finished());
         for _ in 0..count.min(inner.lines.len()) {
-            let place = inner.random.below(inner.lines.len() as u64) as usize;
+            let lines = inner.lines.len() as u64;
+            let place = inner.random.below(lines) as usize;
             inner.lines.swap_remove(place).abort();
         }
     }
