@@ -1,7 +1,7 @@
 //! Somebody who uses our client library: writes to others all the time, and keeps what every device keeps: what comes
 //! live and what the archive has, told apart by stanza-ids.
 
-use crate::{USERS, server::PASSWORD};
+use crate::{DEVICES, USERS, server::PASSWORD};
 use linnet_net::{
     backoff::Backoff,
     client::{Client, Config, Event as Happened, Events},
@@ -40,6 +40,8 @@ pub(crate) struct Shared {
     pub(crate) resent: Mutex<BTreeSet<u64>>,
     pub(crate) resumed: AtomicUsize,
     pub(crate) is_over: AtomicBool,
+    /// Devices whose messages are all acknowledged, at the end.
+    settled: AtomicUsize,
     message: AtomicU64,
 }
 
@@ -65,6 +67,17 @@ struct Device {
     has_read: bool,
     waiting: usize,
     pages: mpsc::UnboundedSender<Option<(Option<String>, bool)>>,
+}
+
+/// How far a device is when all is over.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum End {
+    Talking,
+    /// Everything that it has sent is acknowledged.
+    Settled,
+    /// So it is with all others, and it reads what is behind its last page.
+    Reading,
+    Done,
 }
 
 fn jid(text: &str) -> Jid {
@@ -124,40 +137,54 @@ impl Device {
         mut answers: mpsc::UnboundedReceiver<Option<(Option<String>, bool)>>,
         mut random: Random,
     ) {
-        let mut quiet = 0;
+        let mut end = End::Talking;
         loop {
             let is_over = self.shared.is_over.load(Ordering::SeqCst);
-            let pause = if is_over { 100 } else { random.below(25) };
+            let pause = if is_over { 50 } else { random.below(25) };
             tokio::select! {
                 biased;
                 happened = events.next() => {
-                    quiet = 0;
                     self.happened(happened.expect("it connects again and again")).await;
                 }
-                Some(page) = answers.recv() => {
-                    quiet = 0;
-                    self.page(page);
-                }
+                Some(page) = answers.recv() => self.page(page),
                 () = tokio::time::sleep(Duration::from_millis(pause)) => {
-                    if !is_over {
+                    if is_over {
+                        end = self.go_to_the_end(end);
+                    } else {
                         self.say(&mut random).await;
-                    } else if self.client.address().is_some() && self.waiting == 0 {
-                        quiet += 1;
-                        // Twice to the end: what the others said last comes after the first time.
-                        match quiet {
-                            8 => self.has_read = false,
-                            16.. if self.has_read => break,
-                            _ => {}
-                        }
-                        if !self.has_read {
-                            self.read_archive();
-                        }
+                    }
+                    if end == End::Done {
+                        break;
                     }
                 }
             }
         }
         self.shared.note(Event::Synced { account: self.account.to_owned(), device: self.name.clone() });
         self.client.close().await;
+    }
+
+    /// One step of the end, while nothing else happens. An archive is read to its end when nobody has anything to add to it.
+    fn go_to_the_end(&mut self, end: End) -> End {
+        let is_settled = self.client.address().is_some() && self.waiting == 0;
+        match end {
+            End::Talking if is_settled => {
+                self.shared.settled.fetch_add(1, Ordering::SeqCst);
+                End::Settled
+            }
+            End::Settled if self.shared.settled.load(Ordering::SeqCst) == DEVICES * USERS.len() && !self.is_reading => {
+                self.has_read = false;
+                self.read_archive();
+                End::Reading
+            }
+            End::Reading if self.has_read && is_settled => End::Done,
+            End::Reading if self.client.address().is_some() => {
+                if !self.has_read {
+                    self.read_archive();
+                }
+                end
+            }
+            _ => end,
+        }
     }
 
     async fn happened(&mut self, happened: Happened) {
