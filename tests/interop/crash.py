@@ -52,8 +52,8 @@ class Device:
         self.is_up = False
         self.person = person = Person(world.server, f"{self.address}/{resource}", world.server.passwords[user], True)
         person.register_plugin("xep_0198")
-        person["xep_0198"].window = 4
-        person["xep_0198"].window_counter = 4
+        person.plugin["xep_0198"].window = 4
+        person.plugin["xep_0198"].window_counter = 4
         person.add_event_handler("session_start", self._started)
         person.add_event_handler("session_resumed", self._resumed)
         person.add_event_handler("stanza_acked", self._acknowledged)
@@ -135,9 +135,9 @@ class Device:
 
     async def settle(self):
         """At the end: everything sent is acknowledged."""
-        while not self.is_up or self.person["xep_0198"].unacked_queue:
+        while not self.is_up or self.person.plugin["xep_0198"].unacked_queue:
             if self.is_up:
-                self.person["xep_0198"].request_ack()
+                self.person.plugin["xep_0198"].request_ack()
             await asyncio.sleep(0.1)
 
 
@@ -202,8 +202,8 @@ def main():
         world = asyncio.run(torment(server, options.rounds, random.Random(seed)))
         lines = "\n".join(json.dumps(event) for event in world.history)
         judged = subprocess.run([Path(options.judge).resolve()], input=lines, capture_output=True, text=True)
-        found = judged.stdout.splitlines() + judged.stderr.splitlines()
-        print(f"{world.number} sent, {world.acknowledged} acknowledged, {world.resumed} sessions resumed")
+        found = judged.stdout.splitlines() + ([judged.stderr] if judged.returncode > 1 else [])
+        print(f"{world.number} sent, {world.acknowledged} acknowledged, {world.resumed} sessions resumed, {judged.stderr.strip()}")
         if world.acknowledged < options.rounds * 10 or not world.resumed:
             found.append("too little happened to prove anything")
         found += [f"in the log: {line}" for line in server.leaks()[:5]]

@@ -97,13 +97,13 @@ async fn torment(plan: &Plan) -> usize {
     }
     let mut stopped_resumptions = 0;
     for round in &plan.rounds {
-        tokio::time::sleep(Duration::from_millis(200 + random.below(500))).await;
+        tokio::time::sleep(Duration::from_millis(100 + random.below(250))).await;
         match round {
             Round::Cut => proxy.cut(1 + random.below(4) as usize),
             Round::Kill => {
                 server.kill();
                 server.start().await;
-                tokio::time::sleep(Duration::from_millis(random.below(600))).await;
+                tokio::time::sleep(Duration::from_millis(random.below(400))).await;
             }
             Round::Stop => {
                 let before = shared.resumed.load(Ordering::SeqCst);
@@ -152,14 +152,14 @@ fn report(shared: &Shared, time: Duration) -> usize {
         Fault::Duplicated { id, .. } | Fault::Reordered { earlier: id, .. } | Fault::Unknown { id, .. } => {
             !KNOWS_REPEATED && resent.contains(id)
         }
-        _ => false,
+        fault => fault.is_overlooked(),
     };
     let (known, faults): (Vec<Fault>, Vec<Fault>) = judge(&history).into_iter().partition(is_known);
     let mut kinds: BTreeMap<&str, usize> =
         ["lost", "duplicated", "reordered", "leaked"].into_iter().map(|kind| (kind, 0)).collect();
     faults.iter().for_each(|fault| *kinds.entry(fault.kind()).or_default() += 1);
     let kinds: Vec<String> = kinds.iter().map(|(kind, count)| format!("{count} {kind}")).collect();
-    println!("{}; {} twice after a crash", kinds.join(", "), known.len());
+    println!("{}; {} overlooked", kinds.join(", "), known.len());
     faults.iter().take(30).for_each(|fault| println!("FAILED  {fault}"));
     let mut wrong = faults.len();
     if acknowledged < 100 {
