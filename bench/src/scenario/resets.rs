@@ -141,7 +141,7 @@ async fn receive(config: Config, pair: Arc<Pair>) {
         match event {
             Event::Online { resumed: false, .. } => come(&client).await,
             Event::Stanza(stanza) if stanza.kind == Kind::Message && stanza.ty == Type::Chat => {
-                let id = stanza.id.as_deref().and_then(|id| id.parse().ok());
+                let id: Option<u64> = stanza.id.as_deref().and_then(|id| id.parse().ok());
                 pair.received.lock().expect("no panic under the lock").extend(id);
                 *pair.last.lock().expect("no panic under the lock") = Some(Instant::now());
             }
@@ -160,7 +160,7 @@ async fn send(config: Config, to: Jid, pair: Arc<Pair>) {
             event = events.next() => match event {
                 Some(Event::Online { resumed: false, .. }) => come(&client).await,
                 Some(Event::Acknowledged(stanza)) => {
-                    let id = stanza.id.as_deref().and_then(|id| id.parse().ok());
+                    let id: Option<u64> = stanza.id.as_deref().and_then(|id| id.parse().ok());
                     pair.acknowledged.lock().expect("no panic under the lock").extend(id);
                     *pair.last.lock().expect("no panic under the lock") = Some(Instant::now());
                 }

@@ -75,8 +75,7 @@ fn nothing_is_lost_doubled_reordered_or_leaked_whatever_happens() {
         }
     }
     println!("{ran} seeds: {seen:?}");
-    assert!(seen.acknowledged > ran * 100 && seen.kills > 0 && seen.resumed > 0, "{seen:?}");
-    assert_eq!(seen.again > 0, world::KNOWS_REPEATED);
+    assert!(seen.acknowledged > ran * 50 && seen.kills > 0 && seen.resumed > 0 && seen.again > 0, "{seen:?}");
 }
 
 /// The simulator can fail: a store that reports before it has synced loses what was acknowledged.

@@ -4,7 +4,7 @@ use crate::device::{Device, Down, Up, acknowledged};
 use linnet_xmpp::{
     Stanza,
     stanza::{Kind, Type},
-    stream::{Control, Signal},
+    stream::{Control, NotResumed, Signal},
 };
 use std::{sync::Arc, task::Waker, time::Duration};
 use store::{
@@ -16,9 +16,6 @@ use tokio::runtime::{Builder, Runtime};
 
 const USERS: [&str; 4] = ["benvolio", "juliet", "nurse", "romeo"];
 const DEVICES: u64 = 3;
-/// Whether the server knows a message again that an earlier stream of the same sender had brought: only then can a client
-/// send again what it does not know the fate of.
-pub(crate) const KNOWS_REPEATED: bool = false;
 
 pub(crate) struct World {
     /// A process: what runs in it ends when it is dropped.
@@ -132,8 +129,9 @@ impl World {
                     self.resumed += 1;
                     return;
                 }
-                Err(_) => {
-                    let (done, left) = device.managed.not_resumed(None);
+                Err(error) => {
+                    let handled = if let NotResumed::Unknown(handled) = error { handled } else { None };
+                    let (done, left) = device.managed.not_resumed(handled);
                     self.history.extend(acknowledged(&done));
                     device
                         .again
@@ -146,10 +144,8 @@ impl World {
         self.history.push(Event::Ended { account: device.account.to_owned() });
         self.history.push(Event::Began { device: device.name.clone() });
         let again = std::mem::take(&mut device.again);
-        if KNOWS_REPEATED {
-            self.again += again.len();
-            again.iter().for_each(|stanza| device.send(stanza));
-        }
+        self.again += again.len();
+        again.iter().for_each(|stanza| device.send(stanza));
         let reads_first = self.random.below(2) == 0;
         if reads_first {
             device.read_archive();
