@@ -180,6 +180,7 @@ impl Initiate {
             features_version: None,
             token_failed: false,
             token_mechanism: None,
+            bind_features: Vec::new(),
             welcome: None,
             outcome: Outcome::None,
         };

@@ -1,23 +1,25 @@
 //! What a client wants with a login by SASL 2 (XEP-0388), and what it gets: all in one exchange, and in one segment where
 //! it knows the server from before.
 
-use super::question::Agent;
+use super::{
+    managed::{Enabled, count},
+    question::Agent,
+};
 use crate::{
     ns,
     sasl::TokenMechanism,
     xml::{Document, Node},
 };
 use bytes::Bytes;
-use std::{fmt, time::Duration};
+use std::fmt;
 
 /// What is asked for, of what the server offers.
 #[derive(Debug, Clone, Default)]
 pub struct Inline {
     /// What is said of the client. The id of the installation is needed for tokens.
     pub agent: Agent,
-    /// A session to go on with, and how many of the server's stanzas were handled (XEP-0198 §5). It goes before binding.
-    pub resume: Option<(Box<str>, u32)>,
-    /// A resource (XEP-0386). Without it, binding follows as RFC 6120 §7 has it.
+    /// A resource (XEP-0386). Without it, binding follows as RFC 6120 §7 has it. A session to go on with
+    /// ([`InitiateConfig::resumption`](super::InitiateConfig::resumption)) goes before it.
     pub bind: Option<InlineBind>,
     /// A token to log in with; the password is for the case that it is not taken (XEP-0484 §4.1).
     pub token: Option<Token>,
@@ -35,8 +37,9 @@ pub struct Inline {
 pub struct InlineBind {
     /// With what the resource is to begin. Others see it.
     pub tag: Option<Box<str>>,
-    /// What is to be enabled at once, e.g. carbons: canonical under `jabber:client`.
-    pub payloads: Bytes,
+    /// What is to be enabled at once, e.g. carbons: the name of each feature (XEP-0386 §3.1), and what asks for it, canonical
+    /// under `jabber:client`. What is not offered is left out.
+    pub payloads: Vec<(&'static str, Bytes)>,
 }
 
 /// A token (XEP-0484). As good as a password.
@@ -55,6 +58,10 @@ pub struct Welcome {
     pub success: Document,
     /// For [`Inline::features_version`] of the next stream.
     pub features_version: Option<Box<str>>,
+    /// Whether the token was used, and not the password.
+    pub is_by_token: bool,
+    /// What the server does of [`InlineBind::payloads`].
+    pub bind_features: Vec<Box<str>>,
     pub(super) token_mechanism: Option<TokenMechanism>,
 }
 
@@ -75,13 +82,14 @@ impl Welcome {
         self.success.root().child("bound", ns::BIND2)
     }
 
-    /// Whether stream management was enabled with binding: by which id the session can be resumed, if it can, and for how
-    /// long if that is said.
-    pub fn enabled(&self) -> Option<Option<(Box<str>, Option<Duration>)>> {
-        let enabled = self.bound()?.child("enabled", ns::STREAM_MANAGEMENT)?;
-        let max = enabled.attr("max").and_then(|max| max.parse().ok()).map(Duration::from_secs);
-        let can = enabled.attr("resume").is_some_and(|resume| matches!(&*resume, "true" | "1"));
-        Some(enabled.attr("id").filter(|_| can).map(|id| (id.into(), max)))
+    /// Stream management, if it was enabled with binding.
+    pub fn enabled(&self) -> Option<Enabled> {
+        Some(Enabled::read(self.bound()?.child("enabled", ns::STREAM_MANAGEMENT)?))
+    }
+
+    /// Whether a feature of [`InlineBind::payloads`] was asked for with a resource that was bound.
+    pub fn has(&self, feature: &str) -> bool {
+        self.bound().is_some() && self.bind_features.iter().any(|offered| **offered == *feature)
     }
 
     /// A new token, in place of an older one (XEP-0484 §3.3, §3.5).
@@ -89,10 +97,6 @@ impl Welcome {
         let token = self.success.root().child("token", ns::FAST)?;
         Some(Token { secret: token.attr("token")?.into(), mechanism: self.token_mechanism? })
     }
-}
-
-fn count(element: Node<'_>) -> Option<u32> {
-    element.attr("h").and_then(|h| h.parse().ok())
 }
 
 impl fmt::Debug for Token {

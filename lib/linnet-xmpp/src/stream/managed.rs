@@ -91,10 +91,20 @@ enum State {
 }
 
 impl Managed {
-    /// Begins to count for a new session that is just bound; to be written before the session's first stanza.
-    /// `max`: for how long the session should be kept without a connection, if the server's choice is not right.
+    /// Begins to count for a new session that is just bound; [`Managed::request_to_enable`] is to be written before the
+    /// session's first stanza.
     pub fn enable(&mut self, max: Option<Duration>) -> Bytes {
         *self = Managed { state: State::Asked, ..Managed::default() };
+        Managed::request_to_enable(max)
+    }
+
+    /// Begins to count for a new session that the server counts already: it was asked with a login by SASL 2 (XEP-0386).
+    pub fn enabled_with_login(&mut self, enabled: Enabled) {
+        *self = Managed { state: State::On, enabled, ..Managed::default() };
+    }
+
+    /// `<enable/>`. `max`: for how long the session should be kept without a connection, if the server's choice is not right.
+    pub fn request_to_enable(max: Option<Duration>) -> Bytes {
         let mut out = Writer::new(ns::CLIENT);
         let seconds = max.map(|max| max.as_secs().to_string());
         out.open("enable", ns::STREAM_MANAGEMENT).attr("resume", "true").attr_opt("max", seconds.as_deref()).close();
@@ -228,7 +238,7 @@ impl Notice {
 }
 
 impl Enabled {
-    fn read(element: Node<'_>) -> Enabled {
+    pub(super) fn read(element: Node<'_>) -> Enabled {
         let may_resume = element.attr("resume").is_some_and(|resume| matches!(&*resume, "true" | "1"));
         let id = element.attr("id").filter(|id| may_resume && !id.is_empty());
         let max = element.attr("max").and_then(|max| max.parse().ok());

@@ -268,6 +268,8 @@ pub struct InitiateLogin {
     pub token_failed: bool,
     /// The mechanism of the token that we have asked for.
     pub token_mechanism: Option<crate::sasl::TokenMechanism>,
+    /// What the server offers to enable with a resource (XEP-0386 §3.1).
+    pub bind_features: Vec<Box<str>>,
     /// What a login by SASL 2 gave.
     pub welcome: Option<Box<Welcome>>,
     /// What became of the session to go on with.

@@ -10,9 +10,11 @@ fn inline() -> Inline {
         agent: Agent { id: Some(DEVICE.into()), software: Some("S".into()), device: None },
         bind: Some(InlineBind {
             tag: Some("Tag".into()),
-            payloads: Bytes::from_static(
-                b"<enable xmlns='urn:xmpp:sm:3' resume='true'/><enable xmlns='urn:xmpp:carbons:2'/>",
-            ),
+            payloads: vec![
+                ("urn:xmpp:sm:3", Managed::request_to_enable(None)),
+                ("urn:xmpp:carbons:2", Bytes::from_static(b"<enable xmlns='urn:xmpp:carbons:2'/>")),
+                ("urn:example:unknown", Bytes::from_static(b"<unknown xmlns='urn:example:unknown'/>")),
+            ],
         }),
         wants_token: true,
         ..Inline::default()
@@ -21,6 +23,12 @@ fn inline() -> Inline {
 
 fn with(inline: Inline) -> InitiateConfig {
     InitiateConfig { inline: Some(inline), ..initiate_config() }
+}
+
+/// With a session to go on with.
+fn resuming(id: &str, inline: Inline) -> InitiateConfig {
+    let address = Jid::parse("juliet@capulet.example/balcony").unwrap();
+    InitiateConfig { resumption: Some(Resumption { id: id.into(), handled: 2, address }), ..with(inline) }
 }
 
 fn token(secret: &str) -> Option<Token> {
@@ -49,7 +57,10 @@ fn a_session_takes_one_exchange() {
     assert_eq!(pair.client.bound, pair.server.bound);
     assert_eq!(pair.client.bound.unwrap().as_str(), "juliet@capulet.example/Tag/1");
     let welcome = pair.client.welcome.unwrap();
-    assert_eq!(welcome.enabled(), Some(Some(("an-id".into(), Some(Duration::from_secs(60))))));
+    let max = Some(Duration::from_secs(60));
+    assert_eq!(welcome.enabled(), Some(Enabled { id: Some("an-id".into()), max, location: None }));
+    assert!(welcome.has("urn:xmpp:carbons:2") && !welcome.has("urn:example:unknown"));
+    assert!(!pair.sent.contains("urn:example:unknown"), "what is not offered is not asked for");
     assert!(welcome.bound().unwrap().child("enable", "urn:xmpp:carbons:2").is_some());
     assert!(
         pair.sent.contains("SCRAM-SHA-512-PLUS")
@@ -72,9 +83,10 @@ fn with_a_token_and_known_features_it_takes_one_trip_xep0509() {
     let mut pair = Pair::new(with(again()), modern());
     assert_eq!(in_tls(&mut pair), 1);
     assert_eq!(pair.client.bound.as_ref().unwrap().as_str(), "juliet@capulet.example/Tag/1");
-    let mut pair = Pair::new(with(Inline { resume: Some(("known".into(), 2)), ..again() }), modern());
+    let mut pair = Pair::new(resuming("known", again()), modern());
     assert_eq!(in_tls(&mut pair), 1);
-    assert_eq!(pair.client.welcome.unwrap().resumed(), Some(7));
+    assert!(pair.client.welcome.unwrap().is_by_token);
+    assert_eq!(pair.client.outcome, Outcome::Resumed(7));
     assert_eq!(pair.client.bound.unwrap().as_str(), "juliet@capulet.example/balcony");
 }
 
@@ -89,10 +101,10 @@ fn features_that_have_changed_cost_one_trip_more_xep0509_2_2() {
 
 #[test]
 fn a_session_that_is_over_is_followed_by_another() {
-    let mut pair = Pair::new(with(Inline { resume: Some(("old".into(), 2)), ..again() }), modern());
+    let mut pair = Pair::new(resuming("old", again()), modern());
     pair.run();
     let welcome = pair.client.welcome.unwrap();
-    assert_eq!((welcome.resumed(), welcome.not_resumed()), (None, Some(None)));
+    assert_eq!((welcome.resumed(), pair.client.outcome), (None, Outcome::Failed(None)));
     assert!(welcome.bound().is_some() && pair.client.bound.is_some());
 }
 

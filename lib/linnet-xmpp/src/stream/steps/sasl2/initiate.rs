@@ -56,7 +56,7 @@ impl InitiateStep for Sasl2 {
         begin(login, Way::Token(mechanism), true, Vec::new());
         let mut out = Writer::new(ns::CLIENT);
         open(&mut out, mechanism.name(), &initial, inline);
-        ask(&mut out, inline, |_| true);
+        ask(&mut out, &config, inline, &Offer::Everything);
         out.open("fast", ns::FAST).close();
         out.open("config-version", ns::PIPELINING).attr("scheme", "opaque").attr("value", version).close();
         out.close();
@@ -68,8 +68,8 @@ impl InitiateStep for Sasl2 {
         let inline = config.inline.as_ref()?;
         let offer = features.child("authentication", ns::SASL2)?;
         login.features_version = version(features);
+        login.bind_features = bind_features(features);
         let asked = offer.child("inline", ns::SASL2);
-        let offers = |name: &str, ns: &str| asked.is_some_and(|asked| asked.child(name, ns).is_some());
         let fast = asked.and_then(|asked| asked.child("fast", ns::FAST));
         let tokens: Vec<TokenMechanism> = fast
             .iter()
@@ -106,7 +106,7 @@ impl InitiateStep for Sasl2 {
                 }
             }
         }
-        ask(&mut out, inline, |(name, ns)| offers(name, ns));
+        ask(&mut out, &config, inline, &Offer::Features(asked, &login.bind_features));
         out.close();
         Some(Progress::write(out.finish()))
     }
@@ -119,6 +119,7 @@ impl InitiateStep for Sasl2 {
                 return Some(Progress::then(Then::Next));
             }
             login.features_version = version(root);
+            login.bind_features = bind_features(root);
             return exchange.is_ahead.then(|| Progress::then(Then::Continue));
         }
         if root.ns() != ns::SASL2 {
@@ -147,6 +148,17 @@ fn named<'a>(list: Node<'a>, ns: &'a str) -> impl Iterator<Item = String> + 'a {
 /// What stands for the features of this stream (XEP-0509 §2.1).
 fn version(features: Node<'_>) -> Option<Box<str>> {
     features.child("config-version", ns::PIPELINING)?.attr("value").map(Into::into)
+}
+
+/// What can be enabled with a resource (XEP-0386 §3.1).
+fn bind_features(features: Node<'_>) -> Vec<Box<str>> {
+    let inline = |node: Node<'_>, ns| node.child("inline", ns);
+    let bind = features
+        .child("authentication", ns::SASL2)
+        .and_then(|offer| inline(offer, ns::SASL2)?.child("bind", ns::BIND2))
+        .and_then(|bind| inline(bind, ns::BIND2));
+    let named = bind.iter().flat_map(|bind| bind.children()).filter(|child| child.is("feature", ns::BIND2));
+    named.filter_map(|feature| feature.attr("var").map(Into::into)).collect()
 }
 
 /// The token to log in with, and the message that proves that we know it.
@@ -182,18 +194,48 @@ fn open(out: &mut Writer, mechanism: &str, initial: &[u8], inline: &Inline) {
     }
 }
 
-/// What is wanted with the login, of what is offered.
-fn ask(out: &mut Writer, inline: &Inline, offers: impl Fn((&str, &str)) -> bool) {
-    if let Some((id, handled)) = inline.resume.as_ref().filter(|_| offers(("sm", ns::STREAM_MANAGEMENT))) {
-        let handled = handled.to_string();
-        out.open("resume", ns::STREAM_MANAGEMENT).attr("previd", id).attr("h", &handled).close();
+/// What a server does.
+enum Offer<'a> {
+    /// What it did before, which nobody knows in detail; what it does not know it passes over.
+    Everything,
+    /// Inline, and with a resource.
+    Features(Option<Node<'a>>, &'a [Box<str>]),
+}
+
+impl Offer<'_> {
+    fn has(&self, name: &str, ns: &str) -> bool {
+        match self {
+            Offer::Everything => true,
+            Offer::Features(inline, _) => inline.is_some_and(|inline| inline.child(name, ns).is_some()),
+        }
     }
-    if let Some(bind) = inline.bind.as_ref().filter(|_| offers(("bind", ns::BIND2))) {
+
+    fn has_with_bind(&self, feature: &str) -> bool {
+        match self {
+            Offer::Everything => true,
+            Offer::Features(_, features) => features.iter().any(|offered| **offered == *feature),
+        }
+    }
+}
+
+/// What is wanted with the login, of what is offered. A session that can only go on after the login is not thrown away for a
+/// new one.
+fn ask(out: &mut Writer, config: &InitiateConfig, inline: &Inline, offer: &Offer<'_>) {
+    let can_resume = offer.has("sm", ns::STREAM_MANAGEMENT);
+    if let Some(resumption) = config.resumption.as_ref().filter(|_| can_resume) {
+        let handled = resumption.handled.to_string();
+        out.open("resume", ns::STREAM_MANAGEMENT).attr("previd", &resumption.id).attr("h", &handled).close();
+    }
+    let may_bind = (can_resume || config.resumption.is_none()) && offer.has("bind", ns::BIND2);
+    if let Some(bind) = inline.bind.as_ref().filter(|_| may_bind) {
         out.open("bind", ns::BIND2);
         if let Some(tag) = &bind.tag {
             out.leaf("tag", ns::BIND2, tag);
         }
-        out.raw(&bind.payloads).close();
+        for (_, payload) in bind.payloads.iter().filter(|(feature, _)| offer.has_with_bind(feature)) {
+            out.raw(payload);
+        }
+        out.close();
     }
     out.raw(&inline.payloads);
 }
@@ -289,6 +331,8 @@ fn succeed(login: &mut InitiateLogin, element: &Document) -> Progress<InitiateEr
     let welcome = Welcome {
         success: element.clone(),
         features_version: login.features_version.take(),
+        is_by_token: matches!(exchange.way, Way::Token(_)),
+        bind_features: std::mem::take(&mut login.bind_features),
         token_mechanism: match exchange.way {
             Way::Token(mechanism) => Some(mechanism),
             Way::Mechanism(_) => login.token_mechanism,
@@ -296,8 +340,17 @@ fn succeed(login: &mut InitiateLogin, element: &Document) -> Progress<InitiateEr
     };
     let identity =
         root.child("authorization-identifier", ns::SASL2).and_then(|said| Jid::parse(said.text().trim()).ok());
-    let is_bound = welcome.resumed().is_some() || welcome.bound().is_some();
-    login.address = identity.filter(|jid| is_bound && !jid.is_bare());
+    let resumption = login.config.resumption.clone();
+    if resumption.is_some() {
+        login.outcome = match welcome.resumed() {
+            Some(handled) => Outcome::Resumed(handled),
+            None => welcome.not_resumed().map_or(Outcome::None, Outcome::Failed),
+        };
+    }
+    login.address = match (login.outcome, resumption) {
+        (Outcome::Resumed(_), Some(resumption)) => Some(resumption.address),
+        _ => identity.filter(|jid| welcome.bound().is_some() && !jid.is_bare()),
+    };
     login.welcome = Some(Box::new(welcome));
     exchange.is_over = true;
     login.exchange = Some(exchange);
