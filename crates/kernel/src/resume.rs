@@ -113,7 +113,7 @@ impl Session {
     /// What is to be kept of its counts, if it waits for its client. Everything that came is durable.
     pub(crate) fn kept(&self, now: Instant) -> Option<Kept> {
         let managed = self.managed.lock();
-        let managed = managed.as_ref()?;
+        let managed = managed.as_ref().filter(|_| !self.owes_error())?;
         let (max, handled) = (managed.resumable?, managed.received);
         match managed.state {
             State::Detached(until) => Some(Kept { max, left: until.saturating_duration_since(now), handled }),
@@ -121,6 +121,11 @@ impl Session {
             State::Attached if self.mailbox.is_suspended() => Some(Kept { max, left: max, handled }),
             State::Attached | State::Over => None,
         }
+    }
+
+    /// Whether a stanza of its client could not be made durable and the error has not left the mailbox.
+    pub(crate) fn owes_error(&self) -> bool {
+        self.refused.load(Ordering::Acquire) != self.mailbox.told()
     }
 
     /// The next entry of the lane has failed, and the error is in the mailbox. Call it without any lock, before the lane
@@ -353,7 +358,10 @@ impl Kernel {
             Some(session) => self.resume_session(session, handled).await,
             None => Err(NotResumed::Unknown(None)),
         };
-        let Err(NotResumed::Unknown(_)) = resumed else { return resumed };
+        if let (Some(session), Err(NotResumed::Unknown(Some(_)))) = (&session, &resumed) {
+            self.end_if_detached(session);
+        }
+        let Err(NotResumed::Unknown(None)) = resumed else { return resumed };
         let handled = self.handled_by(&bare, number).await.map_err(|error| {
             tracing::error!(%error, account = %bare, "a count of stanzas could not be read");
             NotResumed::Fault
@@ -405,6 +413,12 @@ impl Kernel {
         let is_mine = session.mailbox.connection() == connection && matches!(managed.state, State::Detached(_));
         if !is_mine || session.mailbox.is_closed() {
             return Err(NotResumed::Unknown(None));
+        }
+        let handled = managed.handled(session);
+        if handled != managed.received {
+            // A stanza was refused, and the client is not told of it: it has to send that again, and all behind it. On
+            // another stream, where what had an effect is known again.
+            return Err(NotResumed::Unknown(Some(handled)));
         }
         managed.state = State::Attached;
         session.detached.store(false, Ordering::Release);
