@@ -12,11 +12,8 @@ from server import DOMAIN
 PACKAGES = Path(os.environ.get("LINNET_NODE", ".cache/node")).resolve()
 
 
-async def run(scene, program, jid):
-    """Runs a program of this folder for an account; what it reports."""
-    if not shutil.which("node") or not (PACKAGES / "node_modules/@xmpp/client").is_dir():
-        raise Skipped("node or @xmpp/client is not installed")
-    port, scheme = (scene.server.tls_port, "xmpps") if scene.direct else (scene.server.c2s_port, "xmpp")
+async def node(scene, jid, program, *arguments):
+    """Runs a program of the folder `node` for an account; the last line that it says, which is JSON."""
     environment = {
         **os.environ,
         "NODE_PACKAGES": str(PACKAGES),
@@ -28,7 +25,7 @@ async def run(scene, program, jid):
     process = await asyncio.create_subprocess_exec(
         "node",
         str(Path(__file__).with_name("node") / program),
-        f"{scheme}://127.0.0.1:{port}",
+        *arguments,
         DOMAIN,
         jid.split("@")[0],
         env=environment,
@@ -40,8 +37,17 @@ async def run(scene, program, jid):
     except asyncio.TimeoutError:
         process.kill()
         raise AssertionError("the program did not end") from None
-    assert process.returncode == 0, errors.decode()[-2000:]
-    return json.loads(out)
+    assert process.returncode == 0, errors.decode()[-2000:] or process.returncode
+    # A library may talk on standard output as well.
+    return json.loads(out.decode().splitlines()[-1])
+
+
+async def run(scene, program, jid):
+    """Runs a program that logs in over TCP."""
+    if not shutil.which("node") or not (PACKAGES / "node_modules/@xmpp/client").is_dir():
+        raise Skipped("node or @xmpp/client is not installed")
+    port, scheme = (scene.server.tls_port, "xmpps") if scene.direct else (scene.server.c2s_port, "xmpp")
+    return await node(scene, jid, program, f"{scheme}://127.0.0.1:{port}")
 
 
 @case(needs="sasl2")

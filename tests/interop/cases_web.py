@@ -12,7 +12,6 @@ What each library has, as tried here (a dash: the library lacks it):
 import asyncio
 import itertools
 import json
-import os
 import shutil
 import socket
 import ssl
@@ -21,7 +20,7 @@ import urllib.request
 from pathlib import Path
 
 from cases_files import slot
-from cases_node import PACKAGES
+from cases_node import PACKAGES, node
 from runner import Skipped, case
 from server import DOMAIN, Linnet, free_ports
 
@@ -34,33 +33,7 @@ async def talk(scene, library, url):
     if not shutil.which("node") or not (PACKAGES / "node_modules" / library).is_dir():
         raise Skipped(f"node or {library} is not installed")
     jid = await scene.account(f"web{next(NUMBERS)}-")
-    environment = {
-        **os.environ,
-        "NODE_PACKAGES": str(PACKAGES),
-        "XMPP_PASSWORD": scene.password(jid),
-        # The certificate of the server under test is its own.
-        "NODE_TLS_REJECT_UNAUTHORIZED": "0",
-        "NODE_NO_WARNINGS": "1",
-    }
-    process = await asyncio.create_subprocess_exec(
-        "node",
-        str(Path(__file__).with_name("node") / "web.mjs"),
-        library,
-        url,
-        DOMAIN,
-        jid.split("@")[0],
-        env=environment,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-    )
-    try:
-        out, errors = await asyncio.wait_for(process.communicate(), 20)
-    except asyncio.TimeoutError:
-        process.kill()
-        raise AssertionError("the program did not end") from None
-    assert process.returncode == 0, errors.decode()[-2000:] or process.returncode
-    # Strophe talks on standard output as well.
-    report = json.loads(out.decode().splitlines()[-1])
+    report = await node(scene, jid, "web.mjs", library, url)
     assert report["jid"].startswith(f"{jid}/"), report
     assert report["roster"] == [f"friend@{DOMAIN}"], report
     assert report["chat"] == TEXT, report
