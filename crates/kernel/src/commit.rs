@@ -290,9 +290,11 @@ async fn write(kernel: &Kernel, mut batch: Vec<Pending>, refuse: bool) -> (Perfo
             results[place] = Some(Ok(Outcome::Done));
         } else if is_spoiled(pending) {
             spoil(pending);
+            note_refusal(pending);
             results[place] = Some(Err(StoreError::Refused("computed on a change that failed".into())));
         } else if refuse {
             spoil(pending);
+            note_refusal(pending);
             results[place] = Some(Err(StoreError::Full));
         } else {
             let (conditions, writes) = (std::mem::take(&mut pending.conditions), std::mem::take(&mut pending.writes));
@@ -342,8 +344,11 @@ async fn apply(
     match outcome {
         Ok(outcomes) => {
             for (place, outcome) in places.iter().zip(outcomes) {
-                if outcome == Outcome::ConditionFailed && batch[*place].effects.changes_documents {
-                    spoil(&batch[*place]);
+                if outcome == Outcome::ConditionFailed {
+                    note_refusal(&batch[*place]);
+                    if batch[*place].effects.changes_documents {
+                        spoil(&batch[*place]);
+                    }
                 }
                 results[*place] = Some(Ok(outcome));
             }
@@ -367,6 +372,7 @@ async fn apply(
                         .and_then(|mut outcomes| outcomes.pop().ok_or_else(|| StoreError::Io("no outcome".into()))),
                 };
                 if !matches!(result, Ok(Outcome::Done)) {
+                    note_refusal(&batch[*place]);
                     spoil(&batch[*place]);
                 }
                 results[*place] = Some(result);
@@ -380,6 +386,7 @@ async fn apply(
         Err(error) => {
             tracing::error!(%error, "the store cannot be written; writes are refused until it can");
             for place in places {
+                note_refusal(&batch[*place]);
                 spoil(&batch[*place]);
                 results[*place] = Some(Err(error.clone()));
             }
@@ -397,6 +404,13 @@ fn spoil(pending: &Pending) {
             owner.epoch.store(epoch + 1, Ordering::Release);
             owner.make_stale();
         }
+    }
+}
+
+/// Until its sender has been told, no count that is written covers it.
+fn note_refusal(pending: &Pending) {
+    if let Some(cause) = &pending.cause {
+        cause.note_refusal();
     }
 }
 
@@ -457,10 +471,8 @@ fn answer_failure(
             .class(Class::Wait)
             .text("the server could not store this; nothing was changed"),
     };
-    if let Some(cause) = cause
-        && let Some(reply) = cause.stanza.error(&error)
-    {
-        cause.answer(kernel, reply);
+    if let Some(cause) = cause {
+        cause.refuse(kernel, &error);
     }
     if let Some(mut answer) = effects.answer.clone() {
         answer.ty = Type::Error;

@@ -30,7 +30,9 @@ pub(crate) struct Counts(Vec<(Arc<Session>, u32)>);
 impl Counts {
     /// Takes note of an entry of a session that was the so manieth stanza of its client.
     pub(crate) fn add(&mut self, session: &Arc<Session>, count: u32) {
-        if count == 0 {
+        // What its client has not been told of must not be covered: it would take the stanza for safe after a crash. A
+        // count that is too low is harmless, for what is sent again is known again (`repeats.rs`).
+        if count == 0 || session.owes_error() {
             return;
         }
         // The sessions in one batch are few, and those that write much come one after the other.

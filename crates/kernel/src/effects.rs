@@ -15,7 +15,10 @@ use crate::{
 use linnet_xmpp::{Stanza, StanzaError, stream::StreamError};
 use parking_lot::Mutex;
 use smallvec::SmallVec;
-use std::{fmt, sync::Arc};
+use std::{
+    fmt,
+    sync::{Arc, atomic::Ordering},
+};
 use store::{Condition, Future, Write};
 
 /// The effects of one stanza.
@@ -140,17 +143,33 @@ impl Cause {
         }
     }
 
-    /// Tells the sender something about the stanza.
-    pub(crate) fn answer(&self, kernel: &Arc<Kernel>, answer: Stanza) {
+    /// The stanza could not be made durable; the sender is told later ([`Cause::refuse`]).
+    pub(crate) fn note_refusal(&self) {
+        if let Sender::Session(session) = &self.sender {
+            session.refused.fetch_add(1, Ordering::AcqRel);
+        }
+    }
+
+    /// Tells the sender that the stanza could not be made durable.
+    pub(crate) fn refuse(&self, kernel: &Arc<Kernel>, error: &StanzaError) {
+        let answer = self.stanza.error(error);
         match &self.sender {
             Sender::Session(session) => {
-                let item = Item { head: HeadKind::Failure, ..Item::plain(Arc::new(answer)) };
-                // A sender that has gone needs no answer.
-                if session.mailbox.push(item).is_ok() {
-                    session.note_failure();
+                let told = answer.is_some_and(|answer| {
+                    let item = Item { head: HeadKind::Failure, ..Item::plain(Arc::new(answer)) };
+                    session.mailbox.push(item).is_ok()
+                });
+                // A sender that has gone, or to whom nothing may be said, needs no answer.
+                match told {
+                    true => session.note_failure(),
+                    false => drop(session.refused.fetch_sub(1, Ordering::AcqRel)),
                 }
             }
-            Sender::Peer(_) => kernel.answer_to_elsewhere(Some(answer)),
+            Sender::Peer(_) => {
+                if let Some(answer) = answer {
+                    kernel.answer_to_elsewhere(Some(answer));
+                }
+            }
         }
     }
 }

@@ -200,6 +200,7 @@ impl Kernel {
             known: AtomicU64::new(known),
             detached: AtomicBool::new(true),
             counting: AtomicU32::new(0),
+            refused: AtomicU32::new(0),
             managed: Mutex::new(None),
         };
         let presence = Stanza::from_bytes(presence).map(Arc::new);

@@ -101,8 +101,9 @@ struct Inner {
     waker: Option<Waker>,
     /// The number of the connection that takes.
     connection: u32,
-    /// Items in the queues that tell of failures.
+    /// Items in the queues that tell of failures, and such that were taken.
     failures: u32,
+    told: u32,
     /// With stream management. Boxed like the next one: many sessions have neither.
     window: Option<Box<Window>>,
     /// While nobody looks at the client.
@@ -241,6 +242,11 @@ impl Mailbox {
         self.inner.lock().window.is_some()
     }
 
+    /// How many items told of failures and were taken.
+    pub(crate) fn told(&self) -> u32 {
+        self.inner.lock().told
+    }
+
     /// How many items tell of failures and were not taken yet.
     pub(crate) fn failures(&self) -> u32 {
         self.inner.lock().failures
@@ -352,6 +358,7 @@ impl Mailbox {
             pulled.items.push_front(item);
         }
         inner.failures += failures as u32;
+        inner.told -= failures as u32;
         inner.wake();
     }
 
@@ -417,6 +424,12 @@ impl Inner {
         }
     }
 
+    fn count_taken(&mut self, item: &Item) {
+        let failures = u32::from(item.head == HeadKind::Failure);
+        self.failures -= failures;
+        self.told += failures;
+    }
+
     fn take(&mut self) -> Option<Item> {
         if self.overflowed || self.window.as_ref().is_some_and(|window| window.is_full()) {
             return None;
@@ -427,7 +440,7 @@ impl Inner {
                 if pulled.bytes <= limits::PULLED_BYTES / 2 {
                     pulled.waiting.drain(..).for_each(Waker::wake);
                 }
-                self.failures -= u32::from(item.head == HeadKind::Failure);
+                self.count_taken(&item);
                 return Some(item);
             }
             if !self.held && pulled.waiting.is_empty() {
@@ -439,7 +452,7 @@ impl Inner {
         }
         let item = self.live.pop_front()?;
         self.bytes -= item.size();
-        self.failures -= u32::from(item.head == HeadKind::Failure);
+        self.count_taken(&item);
         if self.live.is_empty() && self.live.capacity() > 4 {
             // An idle session keeps no queue.
             self.live = VecDeque::new();

@@ -113,7 +113,7 @@ impl Session {
     /// What is to be kept of its counts, if it waits for its client. Everything that came is durable.
     pub(crate) fn kept(&self, now: Instant) -> Option<Kept> {
         let managed = self.managed.lock();
-        let managed = managed.as_ref()?;
+        let managed = managed.as_ref().filter(|_| !self.owes_error())?;
         let (max, handled) = (managed.resumable?, managed.received);
         match managed.state {
             State::Detached(until) => Some(Kept { max, left: until.saturating_duration_since(now), handled }),
@@ -121,6 +121,11 @@ impl Session {
             State::Attached if self.mailbox.is_suspended() => Some(Kept { max, left: max, handled }),
             State::Attached | State::Over => None,
         }
+    }
+
+    /// Whether a stanza of its client could not be made durable and the error has not left the mailbox.
+    pub(crate) fn owes_error(&self) -> bool {
+        self.refused.load(Ordering::Acquire) != self.mailbox.told()
     }
 
     /// The next entry of the lane has failed, and the error is in the mailbox. Call it without any lock, before the lane
@@ -273,13 +278,18 @@ impl Kernel {
         if self.hooks.detached.is_empty() || !session.is_detached() {
             return;
         }
+        self.tell(session, &self.hooks.detached);
+    }
+
+    /// Lets hooks act for a session that has sent nothing.
+    fn tell(self: &Arc<Self>, session: &Arc<Session>, hooks: &[fn(&mut Turn<'_>)]) {
         let owner = &session.owner;
         let kicked = {
             let mut account = owner.lock();
             let none = Stanza::new(Kind::Presence, Type::Unavailable, bytes::Bytes::new());
             let none = Arc::new(none.from(session.address.clone()));
             let mut turn = Turn::new(self, &account, &none, Side::Out, At::Own, Some(session.id));
-            self.hooks.detached.iter().for_each(|hook| hook(&mut turn));
+            hooks.iter().for_each(|hook| hook(&mut turn));
             let mut effects = Effects::default();
             turn.into_changes().apply(owner, &mut account, &mut effects);
             self.hand_over(effects, &[owner], None)
@@ -353,7 +363,10 @@ impl Kernel {
             Some(session) => self.resume_session(session, handled).await,
             None => Err(NotResumed::Unknown(None)),
         };
-        let Err(NotResumed::Unknown(_)) = resumed else { return resumed };
+        if let (Some(session), Err(NotResumed::Unknown(Some(_)))) = (&session, &resumed) {
+            self.end_if_detached(session);
+        }
+        let Err(NotResumed::Unknown(None)) = resumed else { return resumed };
         let handled = self.handled_by(&bare, number).await.map_err(|error| {
             tracing::error!(%error, account = %bare, "a count of stanzas could not be read");
             NotResumed::Fault
@@ -406,6 +419,12 @@ impl Kernel {
         if !is_mine || session.mailbox.is_closed() {
             return Err(NotResumed::Unknown(None));
         }
+        let handled = managed.handled(session);
+        if handled != managed.received {
+            // A stanza was refused, and the client is not told of it: it has to send that again, and all behind it. On
+            // another stream, where what had an effect is known again.
+            return Err(NotResumed::Unknown(Some(handled)));
+        }
         managed.state = State::Attached;
         session.detached.store(false, Ordering::Release);
         managed.told = managed.handled(session);
@@ -419,18 +438,7 @@ impl Kernel {
 
     /// What features remember of a session is gone with a restart.
     fn tell_restored(self: &Arc<Self>, session: &Arc<Session>) {
-        let owner = &session.owner;
-        let kicked = {
-            let mut account = owner.lock();
-            let none = Stanza::new(Kind::Presence, Type::Unavailable, bytes::Bytes::new());
-            let none = Arc::new(none.from(session.address.clone()));
-            let mut turn = Turn::new(self, &account, &none, Side::Out, At::Own, Some(session.id));
-            self.hooks.restored.iter().for_each(|hook| hook(&mut turn));
-            let mut effects = Effects::default();
-            turn.into_changes().apply(owner, &mut account, &mut effects);
-            self.hand_over(effects, &[owner], None)
-        };
-        self.settle(kicked);
+        self.tell(session, &self.hooks.restored);
     }
 
     /// Takes the session from the connection that it has, if there still is one, and notes what the client has handled.

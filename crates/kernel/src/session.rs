@@ -56,6 +56,8 @@ pub struct Session {
     pub(crate) detached: AtomicBool,
     /// What the stanza that is being handed over counts as, if that has to be durable with it; else 0.
     pub(crate) counting: AtomicU32,
+    /// Stanzas of its client that could not be made durable.
+    pub(crate) refused: AtomicU32,
     /// With stream management. Taken before any owner's lock.
     pub(crate) managed: Mutex<Option<Box<Managed>>>,
 }
@@ -176,6 +178,7 @@ impl Kernel {
                 known: AtomicU64::new(0),
                 detached: AtomicBool::new(false),
                 counting: AtomicU32::new(0),
+                refused: AtomicU32::new(0),
                 managed: Mutex::new(None),
             });
             let signals = self.begin(&session, entry);

@@ -2,7 +2,7 @@
 //! while commits are held open, fail or lose their power; the judge of histories finds nothing wrong with what they saw.
 
 use crate::{between, message};
-use linnet_xmpp::stream::{Control, Signal};
+use linnet_xmpp::stream::{Control, NotResumed, Signal};
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 use store::{
     StoreError,
@@ -122,9 +122,18 @@ impl Play {
         let Some(place) = place else { return };
         let Client { peer, managed: Some(managed), .. } = &mut self.clients[place] else { return };
         let address = peer.session.address.to_string();
-        let (resumed, _) = self.server.resume(&address, &managed.id, managed.handled).await.unwrap();
-        *peer = resumed;
-        managed.is_cut = false;
+        match self.server.resume(&address, &managed.id, managed.handled).await {
+            Ok((resumed, _)) => {
+                *peer = resumed;
+                managed.is_cut = false;
+            }
+            // A stanza of it was refused and the error was never told: it has to begin anew.
+            Err(NotResumed::Unknown(Some(_))) => {
+                let client = self.clients.swap_remove(place);
+                self.history.push(Event::Ended { account: client.user.to_owned() });
+            }
+            Err(error) => panic!("{error:?}"),
+        }
     }
 
     fn go(&mut self) {

@@ -419,3 +419,28 @@ async fn a_count_does_not_overtake_the_error_of_what_failed() {
     let (_, handled) = server.resume("romeo@example.com/a", &id, 2).await.unwrap();
     assert_eq!(handled, 3);
 }
+
+#[tokio::test]
+async fn a_session_that_owes_an_error_is_not_resumed_and_no_count_covers_what_failed() {
+    let (server, faulty) = server(&["romeo", "juliet"]).await;
+    let romeo = online(&server, "romeo@example.com/a").await;
+    let id = enable(&romeo);
+    let other = online(&server, "romeo@example.com/b").await;
+    let other_id = enable(&other);
+    for peer in [&romeo, &other] {
+        peer.send(&message("juliet@example.com", "m1")).await;
+        server.settle().await;
+        faulty.fail(store::faulty::Call::Apply, 1, store::StoreError::Full, store::faulty::Moment::Before);
+        peer.send(&message("juliet@example.com", "m2")).await;
+        server.settle().await;
+        server.pass(Duration::from_millis(limits::REFUSING_MS + 1)).await;
+        peer.send(&message("juliet@example.com", "m3")).await;
+        server.settle().await;
+    }
+    romeo.cut();
+    assert_eq!(server.resume("romeo@example.com/a", &id, 0).await.err(), Some(NotResumed::Unknown(Some(1))));
+    let server = died(server, &faulty).await;
+    for (address, id) in [("romeo@example.com/a", &id), ("romeo@example.com/b", &other_id)] {
+        assert_eq!(server.resume(address, id, 0).await.err(), Some(NotResumed::Unknown(Some(1))), "{address}");
+    }
+}
