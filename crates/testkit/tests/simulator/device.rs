@@ -5,7 +5,7 @@ use linnet_xmpp::{
     stanza::{Kind, Type},
     stream::{Control, Enabled, Managed, Notice, Signal},
 };
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use testkit::{Peer, history::Event, jid};
 
 /// What is on its way to the server.
@@ -47,6 +47,8 @@ pub(crate) struct Device {
     pub(crate) counts: bool,
     /// Sent again as soon as there is a session.
     pub(crate) again: Vec<Stanza>,
+    /// What it was told is refused: that it does not send again.
+    pub(crate) refused: BTreeSet<u64>,
 }
 
 pub(crate) fn between<'a>(text: &'a str, before: &str, after: &str) -> &'a str {
@@ -67,6 +69,7 @@ impl Device {
             has_read: false,
             counts,
             again: Vec::new(),
+            refused: BTreeSet::new(),
         }
     }
 
@@ -167,6 +170,7 @@ impl Device {
         let message = inner.unwrap_or_else(|| &xml["<message ".len()..]);
         let id = message_id(message)?;
         if between(message, "", ">").contains("type='error'") {
+            self.refused.insert(id);
             return Some(Event::Refused { id });
         }
         let stanza_id = between(between(message, "<stanza-id ", ">"), " id='", "'");

@@ -4,7 +4,7 @@ use crate::device::{Device, Down, Up, acknowledged};
 use linnet_xmpp::{
     Stanza,
     stanza::{Kind, Type},
-    stream::{Control, Signal},
+    stream::{Control, NotResumed, Signal},
 };
 use std::{sync::Arc, task::Waker, time::Duration};
 use store::{
@@ -132,8 +132,9 @@ impl World {
                     self.resumed += 1;
                     return;
                 }
-                Err(_) => {
-                    let (done, left) = device.managed.not_resumed(None);
+                Err(error) => {
+                    let handled = if let NotResumed::Unknown(handled) = error { handled } else { None };
+                    let (done, left) = device.managed.not_resumed(handled);
                     self.history.extend(acknowledged(&done));
                     device
                         .again
@@ -145,7 +146,9 @@ impl World {
         device.begin(peer);
         self.history.push(Event::Ended { account: device.account.to_owned() });
         self.history.push(Event::Began { device: device.name.clone() });
-        let again = std::mem::take(&mut device.again);
+        let mut again = std::mem::take(&mut device.again);
+        let is_refused = |id: &str| id.parse().is_ok_and(|id| device.refused.contains(&id));
+        again.retain(|stanza| !stanza.id.as_deref().is_some_and(is_refused));
         if KNOWS_REPEATED {
             self.again += again.len();
             again.iter().for_each(|stanza| device.send(stanza));
